@@ -50,8 +50,6 @@ def _differences(a: Any, b: Any, path: str, *, quantity: bool) -> Iterator[str]:
 
 
 def _same(a: Any, b: Any, quantity: bool) -> bool:
-    if isinstance(a, bool) != isinstance(b, bool):
-        return False
     if a == b or (is_empty(a) and is_empty(b)):
         return True
     # {"a": {"b": None}} equals {}: an inner tree of nothing but empty fields is empty too.
