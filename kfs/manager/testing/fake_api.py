@@ -26,6 +26,7 @@ from kfs.manager.objects.kinds import Kind
 from kfs.manager.objects.tree import Obj, clone
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+SERVER_SET = frozenset({"uid", "creationTimestamp", "deletionTimestamp", "generation"})
 
 
 @dataclass(frozen=True)
@@ -219,8 +220,7 @@ class FakeApi:
             merged = {**clone(current), "status": obj.get("status")}
         else:
             merged = {**obj, "status": clone(current).get("status")}
-            kept = ("uid", "creationTimestamp", "deletionTimestamp", "generation")
-            merged["metadata"].update({k: v for k, v in current["metadata"].items() if k in kept})
+            merged["metadata"] |= {k: v for k, v in current["metadata"].items() if k in SERVER_SET}
         return self._store(target, {k: v for k, v in merged.items() if v is not None}, current)
 
     def _patch(self, target: _Target, call: Call) -> Obj:
@@ -255,6 +255,10 @@ class FakeApi:
             meta.setdefault("uid", f"uid-{next(self._uids)}")
             meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
             meta["generation"] = 1
+        else:
+            meta |= {k: v for k, v in current["metadata"].items() if k in SERVER_SET and k not in meta}
+        if current is None:
+            pass
         elif {**obj, "metadata": None} == {**current, "metadata": None} and _same_metadata(
             meta, current["metadata"]
         ):
