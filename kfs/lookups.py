@@ -25,49 +25,50 @@ class ConfigSource:
         self._key = ObjectKey(namespace, INFERENCE_SERVICE_CONFIG)
         scope = Scope(namespaces=(namespace,), fields=f"metadata.name={INFERENCE_SERVICE_CONFIG}")
         self.informer: Informer = cache.informer(CONFIG_MAP, scope)
-        self._config: Config | None = None
-        self._error = ""
+        self._current: Config | None = None
+        self._good: Config | None = None
         self.informer.subscribe(self._take)
 
     def current(self) -> Config:
-        """The configuration as it stands.
+        """The configuration as it stands; a section that makes no sense raises when it is asked for.
 
         Raises:
-            ConfigError: it is missing, or says something that makes no sense.
+            ConfigError: the ConfigMap is missing.
         """
-        problem = self.problem()
-        if self._config is None or problem is not None:
-            raise ConfigError(problem or "")
-        return self._config
+        if self._current is None:
+            raise ConfigError(self._missing())
+        return self._current
 
     def last_good(self) -> Config:
-        """The newest configuration that made sense, for those who must go on.
+        """For those who must go on: sections that make no sense are as they were when they last did.
 
         Raises:
-            ConfigError: there has been none since the start.
+            ConfigError: there has been no configuration since the start.
         """
-        if self._config is None:
-            raise ConfigError(self.problem() or "")
-        return self._config
+        if self._good is None:
+            raise ConfigError(self._missing())
+        return self._good
 
     def problem(self) -> str | None:
         """What is wrong with the configuration, or None."""
-        if self._config is None and not self._error:
-            missing = "does not exist; create it, or start once with --install"
-            return f"ConfigMap {self._key} {missing if self.informer.has_synced else 'has not been read yet'}"
-        return self._error or None
+        if self._current is None:
+            return self._missing()
+        return "; ".join(self._current.problems.values()) or None
+
+    def loaded(self) -> str | None:
+        """Why there is no configuration to work with, or None: the check behind `/readyz`."""
+        return None if self._good is not None else self._missing()
+
+    def _missing(self) -> str:
+        why = "does not exist: create it, or start once with --install"
+        return f"ConfigMap {self._key} {why if self.informer.has_synced else 'has not been read yet'}"
 
     def _take(self, change: Change) -> None:
-        if change.new is None:
-            self._error = f"ConfigMap {self._key} does not exist; create it, or start once with --install"
-        else:
-            try:
-                self._config = parse_config(mapping(change.new, "data"))
-                self._error = ""
-            except ConfigError as error:
-                self._error = f"ConfigMap {self._key}: {error}"
-        extra = {"resource_version": resource_version(change.object), "error": self._error}
-        if self._error:
-            log.error("configuration is bad, keeping the last good one", extra=extra)
+        self._current = None if change.new is None else parse_config(mapping(change.new, "data"))
+        if self._current is not None:
+            self._good = self._current if self._good is None else self._current.or_else(self._good)
+        extra = {"resource_version": resource_version(change.object)}
+        if (problem := self.problem()) is not None:
+            log.error("configuration is bad, keeping what was good", extra=extra | {"problem": problem})
         else:
             log.info("configuration loaded", extra=extra)
