@@ -16,6 +16,7 @@ import pytest
 from kubernetes import client, config
 
 from kfs.manager.errors import ConfigError
+from kfs.manager.testing.binaries import ControlPlaneBinaries
 from kfs.manager.testing.envtest import ControlPlane, ControlPlaneError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -153,3 +154,9 @@ def test_a_port_that_stays_taken_is_named(tmp_path: Path) -> None:
         with pytest.raises(ControlPlaneError, match=f"127.0.0.1:{taken}: bind: address already in use"):
             ControlPlane(folder=tmp_path, api_server_flags=[f"--secure-port={taken}"]).start()
     assert processes_in(tmp_path) == []
+
+
+def test_a_binary_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    binaries = ControlPlaneBinaries.in_folder(tmp_path)
+    with pytest.raises(ControlPlaneError, match=f"etcd did not start: .*{tmp_path}/etcd"):
+        ControlPlane(binaries=binaries, folder=tmp_path / "data").start()

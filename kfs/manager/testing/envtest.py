@@ -275,12 +275,12 @@ class ControlPlane:
         self.start_api_server()
 
     def _run(self, name: str, program: Path, flags: Sequence[str], *, remove: bool = False) -> GuardedProcess:
-        return GuardedProcess(
-            [str(program), *flags],
-            folder=self.folder,
-            log=self.folder / f"{name}.log",
-            remove=self.folder if remove else None,
-        )
+        log = self.folder / f"{name}.log"
+        removed = self.folder if remove else None
+        try:
+            return GuardedProcess([str(program), *flags], folder=self.folder, log=log, remove=removed)
+        except ChildProcessError as error:
+            raise ControlPlaneError(str(error)) from error
 
     def _serves(self) -> bool:
         """Whether kube-apiserver is ready and has made the namespace that everybody expects."""

@@ -31,7 +31,7 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
         running = ControlPlane(binaries=binaries)
         running.start()
     except (ControlPlaneUnavailable, ControlPlaneError) as error:
-        pytest.fail(f"no control plane: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"no control plane: {error}", pytrace=False) from None
     try:
         yield running
     finally:
