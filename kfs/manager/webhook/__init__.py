@@ -1,5 +1,5 @@
-"""Webhooks: what the API server asks before it stores an object, and the server that answers.
+"""Webhooks: what the API server asks before it stores or converts an object, and the server that answers.
 
-Reading order: `admission` (requests, answers, handlers), `conversion` (the other kind of handler), `review` (their
-JSON), `server`, `certificates` (what it serves with).
+Reading order: `admission` and `conversion` (requests, answers, handlers), `review` (their JSON), `server`;
+`certificates` and `authority` (what it serves with, and making that), `tls` (serving it while it changes).
 """

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kfs.manager.objects.patch import json_patch
-from kfs.manager.objects.tree import Frozen, Obj
+
+if TYPE_CHECKING:
+    from kfs.manager.objects.tree import Frozen, Obj
 
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
@@ -27,9 +29,9 @@ Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 class AdmissionRequest:
     """What somebody wants to do to one object.
 
-    `group`, `version` and `kind` are those of `object` as it was sent to this webhook; `resource` is the plural.
-    `object` is None on DELETE, `old_object` on CREATE. `name` is empty when the server is still to generate it, and
-    `namespace` is the request's: an object that is being created may not carry its own yet.
+    `group`, `version` and `kind` are those of `object` as it was sent to this webhook; `resource` is the
+    plural. `object` is None on DELETE, `old_object` on CREATE. `name` is empty when the server is still to
+    generate it, and `namespace` is the request's: an object that is being created may not carry its own yet.
     With `dry_run` nothing will be stored: a handler with side effects leaves them out.
     """
 
@@ -54,9 +56,9 @@ class AdmissionRequest:
 class AdmissionResponse:
     """The answer. Made by `allowed`, `denied`, `errored` and `patched`; vary one by `dataclasses.replace`.
 
-    `code` is an HTTP status, which the API server repeats to its client when the answer is no. `patch` is a JSON
-    Patch; None when nothing changes. `warnings` are shown to the user. `audit_annotations` go to the audit log, under
-    keys that the API server prefixes by the webhook's name.
+    `code` is an HTTP status, which the API server repeats to its client when the answer is no. `patch` is a
+    JSON Patch; None when nothing changes. `warnings` are shown to the user. `audit_annotations` go to the
+    audit log, under keys that the API server prefixes by the webhook's name.
     """
 
     allowed: bool
