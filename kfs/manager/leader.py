@@ -12,8 +12,9 @@ A manager does, in this order:
     ... start the controllers, beside `elector.hold()`, which raises LeadershipLost ...
     await elector.release()     # after all of that has stopped
 
-Upstream: kubernetes/client-go `tools/leaderelection/leaderelection.go`. Unlike there, a leader that
-reads another holder's name stops at once instead of trying on until the renew deadline, and the
+Upstream: kubernetes/client-go `tools/leaderelection/leaderelection.go`; for the time a request may
+take kubernetes-sigs/controller-runtime `pkg/leaderelection/leader_election.go`. Unlike there, a leader
+that reads another holder's name stops at once instead of trying on until the renew deadline, and the
 deadline runs from the last renewal.
 """
 
@@ -219,7 +220,8 @@ class LeaderElector:
         """
         began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._timing.renew_deadline_s):
+            # Half, as controller-runtime's: a request that hangs leaves time for another one.
+            async with asyncio.timeout(self._timing.renew_deadline_s / 2):
                 if not self._current:
                     self._observe(await self._client.get(LEASE, self._key))
                 if not self._may_claim():
