@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ssl
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -21,88 +17,12 @@ from kfs.manager.webhook.admission import AdmissionRequest, AdmissionResponse, a
 from kfs.manager.webhook.authority import Authority
 from kfs.manager.webhook.certificates import ensure_certificates
 from kfs.manager.webhook.server import DuplicatePath, WebhookServer
+from tests.manager.webhook_caller import NOW, UID, Caller, client_tls, make_server, serving, started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    import ssl
+    from collections.abc import AsyncIterator
     from pathlib import Path
-
-UID = "705ab4f5-6393-11e8-b7cc-42010a800002"
-NOW = datetime.now(UTC)
-
-
-def client_tls(ca_bundle: bytes) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=ca_bundle.decode())
-
-
-@dataclass
-class Caller:
-    """The API server's side."""
-
-    session: aiohttp.ClientSession
-    metrics: Metrics
-
-    async def post(self, path: str, body: bytes, content_type: str = "application/json") -> tuple[int, str]:
-        async with self.session.post(path, data=body, headers={"Content-Type": content_type}) as response:
-            return response.status, await response.text()
-
-    async def admit(self, path: str, version: str = "v1", **request: Any) -> Obj:
-        """The response in the review that answers."""
-        api_version = f"admission.k8s.io/{version}"
-        review: Obj = {"apiVersion": api_version, "kind": "AdmissionReview"}
-        review["request"] = {"uid": UID, "operation": "CREATE", "object": {"kind": "Pod"}, **request}
-        return await self._ask(path, review)
-
-    async def convert(self, path: str, to: str, objects: Sequence[Frozen], version: str = "v1") -> Obj:
-        """The response in the review that answers."""
-        api_version = f"apiextensions.k8s.io/{version}"
-        request = {"uid": UID, "desiredAPIVersion": to, "objects": objects}
-        return await self._ask(
-            path, {"apiVersion": api_version, "kind": "ConversionReview", "request": request}
-        )
-
-    async def _ask(self, path: str, review: Obj) -> Obj:
-        status, text = await self.post(path, codec.dumps(review))
-        assert status == 200, text
-        answer = codec.loads_object(text)
-        assert (answer["apiVersion"], answer["kind"]) == (review["apiVersion"], review["kind"])
-        assert answer["response"]["uid"] == UID
-        return dict(answer["response"])
-
-    def value(self, metric: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(metric, labels)
-
-
-def make_server(directory: Path, metrics: Metrics | None = None, **arguments: Any) -> WebhookServer:
-    ensure_certificates(directory, ["localhost", "127.0.0.1"], NOW)
-    return WebhookServer("127.0.0.1", 0, directory, metrics or Metrics(), **arguments)
-
-
-@asynccontextmanager
-async def started(server: WebhookServer) -> AsyncIterator[asyncio.Task[None]]:
-    ready = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(server.run(ready.set))
-        await ready.wait()
-        yield task
-        task.cancel()
-
-
-@asynccontextmanager
-async def serving(directory: Path, **handlers: Any) -> AsyncIterator[Caller]:
-    """A running server with an admission handler at the path of each name, and some limits that are small."""
-    metrics = Metrics()
-    server = make_server(directory, metrics, admission_body_limit=10_000)
-    for path, handler in handlers.items():
-        if path == "convert":
-            server.register_conversion("/convert", handler)
-        else:
-            server.register(f"/{path}", handler)
-    connector = aiohttp.TCPConnector(ssl=client_tls((directory / "ca.crt").read_bytes()))
-    async with (
-        started(server),
-        aiohttp.ClientSession(f"https://localhost:{server.port}", connector=connector) as session,
-    ):
-        yield Caller(session, metrics)
 
 
 async def agree(_: AdmissionRequest) -> AdmissionResponse:
@@ -381,44 +301,9 @@ async def test_a_new_certificate_is_served_without_dropping_connections(tmp_path
         assert await server.check() is None
 
 
-async def test_a_bad_pair_keeps_the_old(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics()
-    server = make_server(tmp_path, metrics, reload_s=0.001)
-    caller = Caller(None, metrics)  # type: ignore[arg-type]
-    tls = client_tls((tmp_path / "ca.crt").read_bytes())
-    good_key = (tmp_path / "tls.key").read_bytes()
-    async with started(server):
-        old = await presented(server.port, tls)
-        (tmp_path / "tls.key").write_bytes(Authority.new_key())
-        while (caller.value("certwatcher_read_certificate_errors_total") or 0) < 3:
-            assert await presented(server.port, tls) == old
-        complaints = [record for record in caplog.records if record.levelname == "ERROR"]
-        assert len(complaints) == 1
-        assert "tls.key" in vars(complaints[0])["error"]
-        (tmp_path / "tls.key").write_bytes(good_key)
-        ensure_certificates(tmp_path, ["new.example"], NOW)
-        while await presented(server.port, tls) == old:
-            pass
-
-
 async def test_it_does_not_start_without_a_certificate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"tls\.crt: cannot read it"):
         await WebhookServer("127.0.0.1", 0, tmp_path, Metrics()).run(lambda: None)
-
-
-async def test_old_tls_is_refused(tmp_path: Path) -> None:
-    server = make_server(tmp_path)
-    tls = client_tls((tmp_path / "ca.crt").read_bytes())
-    async with started(server):
-        tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_2
-        await presented(server.port, tls)
-        with pytest.warns(DeprecationWarning, match=r"TLSv1_1 is deprecated"):
-            tls.minimum_version = ssl.TLSVersion.TLSv1_1
-        with pytest.warns(DeprecationWarning, match=r"TLSv1_1 is deprecated"):
-            tls.maximum_version = ssl.TLSVersion.TLSv1_1
-        tls.set_ciphers("ALL:@SECLEVEL=0")
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            await presented(server.port, tls)
 
 
 async def test_the_check_proves_a_handshake(tmp_path: Path) -> None:
