@@ -1,0 +1,205 @@
+"""One pass over an InferenceService, replayed as the original was recorded to do it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kfs.api.constants import KNATIVE_SERVICE, VIRTUAL_SERVICE
+from kfs.controllers.plan import Observed, Plan, plan
+from kfs.manager.errors import ConfigError, ValidationError
+from kfs.manager.objects import codec
+from kfs.manager.objects.equality import semantic_equal
+from kfs.manager.objects.kinds import SERVICE
+from tests.samples import MODEL, NOW, config, defaulted, isvc, knative_status
+
+if TYPE_CHECKING:
+    from kfs.api.config import Config
+    from kfs.manager.objects.tree import Obj
+
+V2 = {**defaulted(), "protocolVersion": "v2", "runtimeVersion": "0.2.1"}
+
+
+class World:
+    """An InferenceService and its children, as a server would keep them; `play` is what Knative says."""
+
+    def __init__(self, tree: Obj, settings: Config | None = None) -> None:
+        self.isvc = tree
+        self.config = settings or config()
+        self.children: dict[Any, Obj] = {}
+        self.now: datetime = NOW
+
+    def one_pass(self) -> tuple[Plan, list[str]]:
+        """Plan and carry out; returns the plan and what was written."""
+        self.now += timedelta(hours=1)
+        service = self.children.get(KNATIVE_SERVICE)
+        planned = plan(self.isvc, self.config, Observed({"predictor": service} if service else {}), self.now)
+        written = []
+        for child in planned.children:
+            there = self.children.get(child.kind)
+            wanted = child.desired if there is None else child.merge(there)
+            if there is None or not semantic_equal(wanted, there):
+                self.children[child.kind] = wanted
+                written.append(child.kind.resource)
+        status = codec.loads(codec.dumps(planned.status))
+        if not semantic_equal(status, self.isvc.get("status")):
+            self.isvc["status"] = status
+            written.append("status")
+        return planned, written
+
+    def play(self, **said: Any) -> None:
+        self.children[KNATIVE_SERVICE]["status"] = knative_status(**said)
+
+    def conditions(self) -> dict[str, tuple[str, str]]:
+        found = self.isvc["status"].get("conditions", ())
+        return {c["type"]: (c.get("status", ""), c.get("reason", "")) for c in found}
+
+
+def ready_world(tree: Obj | None = None) -> World:
+    world = World(tree or isvc())
+    world.one_pass()
+    world.play()
+    world.one_pass()
+    return world
+
+
+def test_first_the_knative_service_alone_and_no_word_of_readiness() -> None:
+    world = World(isvc())
+    planned, written = world.one_pass()
+    assert [child.kind for child in planned.children] == [KNATIVE_SERVICE]
+    assert world.isvc["status"] == {"observedGeneration": 1}
+    assert written == ["services.serving.knative.dev", "status"]
+
+
+def test_one_pass_after_knatives_word_everything_is_there() -> None:
+    world = World(isvc())
+    world.one_pass()
+    world.play()
+    planned, written = world.one_pass()
+    assert [child.kind for child in planned.children] == [KNATIVE_SERVICE, SERVICE, VIRTUAL_SERVICE]
+    assert written == ["services", "virtualservices.networking.istio.io", "status"]
+    assert world.isvc["status"]["url"] == "http://m.ns.example.com"
+    assert world.isvc["status"]["address"] == {"url": "http://m.ns.svc.cluster.local/v1/models/m:predict"}
+    assert world.conditions() == {
+        "IngressReady": ("True", ""),
+        "PredictorConfigurationReady": ("True", ""),
+        "PredictorReady": ("True", ""),
+        "PredictorRouteReady": ("True", ""),
+        "Ready": ("True", ""),
+    }
+    assert world.children[VIRTUAL_SERVICE]["spec"]["hosts"] == ["m.ns.svc.cluster.local", "m.ns.example.com"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, {"ready": "Unknown"}, {"ready": "False", "reason": "R"}, {}, {"domain": "svc.cluster.local"}],
+)
+@pytest.mark.parametrize("was_ready", [False, True])
+def test_the_second_of_two_passes_writes_nothing(said: Any, was_ready: bool) -> None:
+    world = ready_world() if was_ready else World(isvc())
+    world.one_pass()
+    if said is not None:
+        world.play(**said)
+    world.one_pass()
+    _, written = world.one_pass()
+    assert written == []
+
+
+def test_while_knative_deploys_or_fails_ready_says_why() -> None:
+    world = World(isvc())
+    world.one_pass()
+    for ready, reason in (("Unknown", "Deploying"), ("False", "RevisionMissing")):
+        world.play(ready=ready, reason=reason)
+        planned, _ = world.one_pass()
+        assert [child.kind for child in planned.children] == [KNATIVE_SERVICE]
+        assert world.conditions() == {
+            "PredictorConfigurationReady": (ready, reason),
+            "PredictorReady": (ready, reason),
+            "PredictorRouteReady": (ready, reason),
+            "Ready": (ready, reason),
+        }
+
+
+def test_a_predictor_that_fails_later_closes_the_ingress_and_keeps_the_routes() -> None:
+    world = ready_world()
+    world.play(ready="False", reason="RevisionFailed", message="oom")
+    planned, written = world.one_pass()
+    assert [child.kind for child in planned.children] == [KNATIVE_SERVICE]
+    assert written == ["status"]
+    assert world.conditions()["IngressReady"] == ("False", "Predictor ingress not created")
+    assert world.conditions()["Ready"] == ("False", "Predictor ingress not created")
+    assert world.conditions()["PredictorReady"] == ("False", "RevisionFailed")
+    assert world.isvc["status"]["url"] == "http://m.ns.example.com"
+    world.play()
+    world.one_pass()
+    assert world.conditions()["Ready"] == ("True", "")
+
+
+def test_a_knative_service_that_was_deleted_comes_back_and_ready_stays() -> None:
+    world = ready_world()
+    del world.children[KNATIVE_SERVICE]
+    _, written = world.one_pass()
+    assert written == ["services.serving.knative.dev", "status"]
+    assert world.conditions()["Ready"] == ("True", "")
+    assert world.isvc["status"]["components"]["predictor"] == {
+        "latestRolledoutRevision": "m-predictor-default-00001",
+        "url": "http://m-predictor-default.ns.example.com",
+        "address": {"url": "http://m-predictor-default.ns.svc.cluster.local"},
+    }
+
+
+@pytest.mark.parametrize("kind", [SERVICE, VIRTUAL_SERVICE])
+def test_routes_that_were_deleted_or_edited_come_back(kind: Any) -> None:
+    world = ready_world()
+    wanted = world.children.pop(kind)
+    assert world.one_pass()[1] == [kind.resource]
+    assert world.children[kind] == wanted
+    world.children[kind] = {**wanted, "spec": {"edited": True}}
+    assert world.one_pass()[1] == [kind.resource]
+    assert world.children[kind] == wanted
+
+
+def test_a_change_of_labels_reaches_every_child_and_then_rests() -> None:
+    world = ready_world(isvc(labels={"a": "1", "gone": "1"}, annotations={"x": "1"}))
+    world.children[VIRTUAL_SERVICE]["metadata"]["labels"]["theirs"] = "1"
+    world.isvc["metadata"] |= {"labels": {"a": "2"}, "annotations": {"y": "1"}, "generation": 1}
+    assert world.one_pass()[1] == ["services.serving.knative.dev", "virtualservices.networking.istio.io"]
+    assert world.children[VIRTUAL_SERVICE]["metadata"]["labels"] == {"a": "2", "theirs": "1"}
+    assert world.children[VIRTUAL_SERVICE]["metadata"]["annotations"] == {"y": "1"}
+    assert "gone" not in world.children[KNATIVE_SERVICE]["metadata"]["labels"]
+    assert world.one_pass()[1] == []
+
+
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [({**V2, "storageUri": MODEL}, "/v2/models/m/infer"), (V2, ""), (defaulted(), "/v1/models/m:predict")],
+)
+def test_the_address_has_the_path_of_the_protocol(server: Any, path: str) -> None:
+    world = ready_world(isvc(server))
+    assert world.isvc["status"]["address"] == {"url": f"http://m.ns.svc.cluster.local{path}"}
+
+
+def test_a_new_domain_moves_the_routes() -> None:
+    world = ready_world()
+    world.play(domain="models.corp")
+    assert world.one_pass()[1] == ["virtualservices.networking.istio.io", "status"]
+    assert world.isvc["status"]["url"] == "http://m.ns.models.corp"
+
+
+def test_an_inference_service_that_was_never_defaulted_runs_all_the_same() -> None:
+    planned, _ = World(isvc({"storageUri": MODEL})).one_pass()
+    (container,) = planned.children[0].desired["spec"]["template"]["spec"]["containers"]
+    assert (container["name"], container["image"]) == ("kfserving-container", "sklearnserver:0.5")
+
+
+def test_what_cannot_be_planned_says_why() -> None:
+    with pytest.raises(ValidationError, match="Exactly one of"):
+        World(isvc(spec={})).one_pass()
+    with pytest.raises(ConfigError, match="predictors"):
+        World(isvc({}), config(predictors="{")).one_pass()
+    world = ready_world()
+    world.config = config(ingress=None)
+    with pytest.raises(ConfigError, match="ingress"):
+        world.one_pass()
