@@ -109,9 +109,7 @@ class Manager:
         return started
 
     async def _lead(self, elector: LeaderElector, later: Sequence[Phase]) -> None:
-        log.info("waiting to lead")
         await elector.acquire()
-        log.info("leading")
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(elector.hold())

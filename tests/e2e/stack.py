@@ -5,7 +5,6 @@ Used by the end-to-end tests and by hack/conformance, hack/demo and hack/bench.
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -65,12 +64,6 @@ class ManagerProcess:
         assert self._process is not None, "not started"
         return self._process
 
-    @property
-    def pid(self) -> int:
-        """The manager's own process id, below the guard that ends it with us."""
-        guard = self.process.pid
-        return int(Path(f"/proc/{guard}/task/{guard}/children").read_text().split()[0])
-
     def launch(self) -> None:
         """Start the process and return at once."""
         self._process = GuardedProcess(self._command, folder=ROOT, log=self.log)
@@ -103,12 +96,12 @@ class ManagerProcess:
 
     def kill(self) -> None:
         """kill -9, as the kernel does when memory runs out."""
-        os.kill(self.pid, signal.SIGKILL)
+        self.process.send_signal(signal.SIGKILL)
         self.process.stop()
 
     def signal(self, number: int) -> None:
         """Send the manager a signal."""
-        os.kill(self.pid, number)
+        self.process.send_signal(number)
 
     def wait(self, timeout: float) -> int | None:
         """Its exit status, or None when it still runs after `timeout` seconds."""
@@ -135,7 +128,7 @@ class ManagerProcess:
 
     def resident_mib(self) -> float:
         """Resident memory now."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+)", status)
         assert found is not None
         return int(found[1]) / 1024

@@ -4,14 +4,13 @@ Reading order: `calls` (a request as a value), `login` (who we are), `transport`
 that sends bytes), `client` (verbs on objects), `apply` (the one way to write a child object).
 """
 
-from kfs.manager.client.apply import Applied, Child, apply, patch_finalizer
+from kfs.manager.client.apply import Applied, apply, patch_finalizer
 from kfs.manager.client.client import Client, LiveClient, PatchType, Reader, Writer
 from kfs.manager.client.login import Connection, connect
 from kfs.manager.client.transport import HttpTransport, Transport
 
 __all__ = [
     "Applied",
-    "Child",
     "Client",
     "Connection",
     "HttpTransport",

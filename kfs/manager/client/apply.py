@@ -7,24 +7,20 @@ kserve/kserve (main) `pkg/controller/v1alpha2/llmisvc/lifecycle_crud.go`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from kfs.manager.client.client import Client, PatchType, Reader, Writer
 from kfs.manager.errors import AlreadyExists, Conflict, NotOwnedError
+from kfs.manager.objects.child import Child
 from kfs.manager.objects.equality import differences
 from kfs.manager.objects.kinds import Kind, ObjectKey
 from kfs.manager.objects.tree import (
     Frozen,
-    Obj,
-    clone,
     controller_of,
     finalizers,
     key_of,
     name,
     namespace,
-    owner_reference,
     resource_version,
     uid,
 )
@@ -40,19 +36,6 @@ class Applied(Enum):
     UNCHANGED = "unchanged"
 
 
-@dataclass(frozen=True)
-class Child:
-    """An object that should exist, and how to bring an existing one to that state.
-
-    `merge(observed, desired)` gives the observed object with the parts replaced that we own;
-    what it leaves alone belongs to others. Nothing is written when that changes nothing.
-    """
-
-    kind: Kind
-    desired: Obj
-    merge: Callable[[Frozen, Frozen], Obj]
-
-
 async def apply(client: Client, live: Reader, child: Child, owner: Frozen, owner_kind: Kind) -> tuple[Applied, Frozen]:
     """Make `child` exist and be controlled by `owner`; what was done, and the object as it is now.
 
@@ -64,32 +47,30 @@ async def apply(client: Client, live: Reader, child: Child, owner: Frozen, owner
         ApiError, TransportError: from the server.
     """
     kind, key = child.kind, key_of(child.desired)
-    desired = clone(child.desired)
-    desired["metadata"]["ownerReferences"] = [owner_reference(owner, owner_kind)]
     observed = await client.get(kind, key)
     if observed is None:
         try:
-            return Applied.CREATED, await client.create(kind, desired)
+            return Applied.CREATED, await client.create(kind, child.desired)
         except AlreadyExists:
             observed = await live.get(kind, key)
             if observed is None:
                 raise
     try:
-        return await _update(client, live, child, desired, observed, owner, owner_kind)
+        return await _update(client, live, child, observed, owner, owner_kind)
     except Conflict:
         observed = await live.get(kind, key)
         if observed is None:
             raise
-        return await _update(client, live, child, desired, observed, owner, owner_kind)
+        return await _update(client, live, child, observed, owner, owner_kind)
 
 
 async def _update(
-    client: Writer, live: Reader, child: Child, desired: Obj, observed: Frozen, owner: Frozen, owner_kind: Kind
+    client: Writer, live: Reader, child: Child, observed: Frozen, owner: Frozen, owner_kind: Kind
 ) -> tuple[Applied, Frozen]:
     adopted = await _is_orphan_of(live, observed, owner, owner_kind)
-    merged = child.merge(observed, desired)
+    merged = child.merge(observed)
     if adopted:
-        merged["metadata"]["ownerReferences"] = desired["metadata"]["ownerReferences"]
+        merged["metadata"]["ownerReferences"] = child.desired["metadata"]["ownerReferences"]
     changed = differences(merged, observed)
     if not changed:
         return Applied.UNCHANGED, observed

@@ -18,7 +18,7 @@ from kfs.manager.cache.informer import Informer
 from kfs.manager.controller.handlers import KeysOf
 from kfs.manager.controller.predicates import Predicate
 from kfs.manager.controller.reconcile import Reconcile, Result
-from kfs.manager.controller.workqueue import LOW_PRIORITY, QueueShutDown, WorkQueue
+from kfs.manager.controller.workqueue import LOW_PRIORITY, Item, QueueShutDown, WorkQueue
 from kfs.manager.errors import Conflict, KfsError, TerminalError
 from kfs.manager.metrics import Metrics
 from kfs.manager.objects.kinds import ObjectKey
@@ -104,13 +104,14 @@ class Controller:
                 return
             active.inc()
             try:
-                await self._one(item.key, item.reason)
+                await self._one(item)
             finally:
                 active.dec()
                 self.queue.done(item.key)
 
-    async def _one(self, key: ObjectKey, reason: str) -> None:
-        fields = {"controller": self.name, "key": str(key), "reconcile_id": uuid.uuid4().hex[:12], "reason": reason}
+    async def _one(self, item: Item[ObjectKey]) -> None:
+        key = item.key
+        fields = {"controller": self.name, "key": str(key), "reconcile_id": uuid.uuid4().hex[:12], "reason": item.reason}
         token = reconcile_fields.set(fields)
         outcome = "error"
         try:
@@ -120,7 +121,7 @@ class Controller:
             if result.requeue_after_s is not None:
                 outcome = "requeue_after"
                 self.queue.forget(key)
-                self.queue.add_after(key, result.requeue_after_s, reason="requeue")
+                self.queue.add_after(key, result.requeue_after_s, reason="requeue", priority=item.priority)
             else:
                 outcome = "success"
                 self.queue.forget(key)
@@ -131,23 +132,23 @@ class Controller:
             log.error("reconciling failed for good, waiting for a change", extra={"error": str(error)})
         except Conflict as error:
             # Somebody else wrote in between; the watch brings the newer state. Not worth an alarm.
-            self._retry(key)
+            self._retry(item)
             log.info("conflict, trying again", extra={"error": str(error)})
         except KfsError as error:
-            self._retry(key)
+            self._retry(item)
             log.error("reconciling failed, trying again", extra={"error": str(error), "retries": self.queue.retries(key)})
         except TimeoutError:
-            self._retry(key)
+            self._retry(item)
             log.error("reconciling took too long, trying again", extra={"timeout_s": self._timeout_s})
         except Exception:
             # A bug in a reconciler: counted, logged with its stack, retried; the others go on.
             self._metrics.reconcile_panics.labels(self.name).inc()
-            self._retry(key)
+            self._retry(item)
             log.exception("reconciler raised, trying again")
         finally:
             self._metrics.reconcile_total.labels(self.name, outcome).inc()
             reconcile_fields.reset(token)
 
-    def _retry(self, key: ObjectKey) -> None:
+    def _retry(self, item: Item[ObjectKey]) -> None:
         self._metrics.reconcile_errors.labels(self.name).inc()
-        self.queue.add_rate_limited(key, reason="retry")
+        self.queue.add_rate_limited(item.key, reason="retry", priority=item.priority)

@@ -1,0 +1,131 @@
+"""The v1beta1 InferenceService controller: read, plan, write what differs, tell.
+
+Upstream: kserve/kserve v0.5.1 `pkg/controller/v1beta1/inferenceservice/controller.go`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from kfs.api.component import COMPONENTS
+from kfs.api.constants import (
+    FINALIZER,
+    INFERENCE_SERVICE,
+    KNATIVE_SERVICE,
+    PARENT_LABEL,
+    TRAINED_MODEL,
+    VIRTUAL_SERVICE,
+    ComponentType,
+)
+from kfs.api.names import default_service_name
+from kfs.api.status import read_status, transition
+from kfs.api.v1beta1 import InferenceServiceStatus
+from kfs.controllers.plan import Observed, Plan, after_failure, plan
+from kfs.lookups import ConfigSource
+from kfs.manager.client import Client, Reader, apply, patch_finalizer
+from kfs.manager.clock import Clock
+from kfs.manager.controller.builder import Host, controller_for
+from kfs.manager.controller.controller import Controller
+from kfs.manager.errors import Conflict, KfsError, NotFound, NotOwnedError, TerminalError, ValidationError
+from kfs.manager.objects import codec
+from kfs.manager.objects.equality import semantic_equal
+from kfs.manager.objects.kinds import SERVICE, ObjectKey
+from kfs.manager.objects.tree import Frozen, clone, is_deleting, key_of, mapping, name, namespace, uid
+from kfs.manager.recorder import WARNING, Recorder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InferenceServices:
+    """The reconciler. `client` reads from the cache, `live` from the server."""
+
+    client: Client
+    live: Reader
+    configs: ConfigSource
+    recorder: Recorder
+    clock: Clock
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        """Bring one InferenceService's children and status to what its spec says."""
+        isvc = await self.client.get(INFERENCE_SERVICE, key)
+        if isvc is None:
+            return
+        if is_deleting(isvc):
+            await self._finalize(isvc)
+            return
+        isvc = await patch_finalizer(self.client, INFERENCE_SERVICE, isvc, FINALIZER, present=True)
+        try:
+            planned = plan(isvc, self.configs.last_good(), await self._observe(key), self.clock.now())
+        except ValidationError as error:
+            # What the webhook refuses can only be here if it was stored without the webhook.
+            self.recorder.event(isvc, INFERENCE_SERVICE, WARNING, "InternalError", str(error))
+            raise TerminalError(str(error)) from error
+        await self._carry_out(isvc, planned)
+
+    async def _observe(self, key: ObjectKey) -> Observed:
+        knative: dict[ComponentType, Frozen] = {}
+        for component in COMPONENTS:
+            at = ObjectKey(key.namespace, default_service_name(key.name, component))
+            if (service := await self.client.get(KNATIVE_SERVICE, at)) is not None:
+                knative[component] = service
+        return Observed(knative)
+
+    async def _carry_out(self, isvc: Frozen, planned: Plan) -> None:
+        """Write the children in order, then the status, also when a child could not be written."""
+        status, failure = planned.status, None
+        for child in planned.children:
+            try:
+                await apply(self.client, self.live, child, isvc, INFERENCE_SERVICE)
+            except Conflict:
+                raise
+            except KfsError as error:
+                reason = "NotOwned" if isinstance(error, NotOwnedError) else f"{child.kind.kind}Failed"
+                status = after_failure(planned, child, reason, str(error), self.clock.now())
+                failure = error
+                break
+        await self._write_status(isvc, status)
+        if failure is not None:
+            self.recorder.event(isvc, INFERENCE_SERVICE, WARNING, "InternalError", str(failure))
+            raise failure
+
+    async def _write_status(self, isvc: Frozen, status: InferenceServiceStatus) -> None:
+        tree = codec.builtins(status)
+        if semantic_equal(tree, mapping(isvc, "status")):
+            return
+        await self.client.update(INFERENCE_SERVICE, {**clone(isvc), "status": tree}, subresource="status")
+        if (event := transition(name(isvc), read_status(isvc), status)) is not None:
+            self.recorder.event(isvc, INFERENCE_SERVICE, event.type, event.reason, event.message)
+
+    async def _finalize(self, isvc: Frozen) -> None:
+        """Delete the TrainedModels of this InferenceService, then let it go. Children go by their owner reference.
+
+        Differs: only those of its own namespace, and a delete that fails holds the finalizer (difference 1).
+        """
+        if FINALIZER not in mapping(isvc, "metadata").get("finalizers", ()):
+            return
+        for model in await self._models(isvc):
+            try:
+                await self.client.delete(TRAINED_MODEL, key_of(model), uid=uid(model), propagation="Background")
+            except NotFound:
+                continue
+        await patch_finalizer(self.client, INFERENCE_SERVICE, isvc, FINALIZER, present=False)
+
+    async def _models(self, isvc: Frozen) -> list[Frozen]:
+        try:
+            return await self.live.list(TRAINED_MODEL, namespace(isvc), labels={PARENT_LABEL: name(isvc)})
+        except NotFound:
+            # No such kind: its CRD is not installed.
+            return []
+
+
+def add_inference_services(host: Host, reconciler: InferenceServices, workers: int) -> Controller:
+    """Register the controller with the manager."""
+    return (
+        controller_for(host, INFERENCE_SERVICE)
+        .owns(KNATIVE_SERVICE)
+        .owns(VIRTUAL_SERVICE)
+        .owns(SERVICE)
+        .complete(reconciler.reconcile, workers=workers)
+    )
