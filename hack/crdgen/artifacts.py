@@ -34,9 +34,7 @@ def artifacts(root: Path) -> dict[Path, str]:
         names = crd["spec"]["names"]
         made[root / f"config/crd/{crd['spec']['group']}_{names['plural']}.yaml"] = _yaml(crd)
         made[root / f"kfs/install/crds/{names['plural']}.json"] = _json(crd)
-    made[root / "config/webhook/manifests.yaml"] = _yaml(
-        *(obj for _, obj in webhook_configurations(InstallOptions()))
-    )
+    made[root / "config/webhook/manifests.yaml"] = _yaml(*(obj for _, obj in webhook_configurations(InstallOptions())))
     configuration = yaml.load((root / _CONFIG_MAP).read_bytes(), yaml.CSafeLoader)
     made[root / f"kfs/install/{CONFIGURATION}.json"] = _json(configuration)
     return made

@@ -43,9 +43,7 @@ _V1ALPHA2_COLUMNS: tuple[Column, ...] = (
 
 def custom_resource_definitions(schemas: Schemas) -> list[Node]:
     """The CRDs as they are applied, with the default address of the conversion webhook."""
-    service_description = (
-        "A trained model that is served: a predictor, and if wanted a transformer and an explainer."
-    )
+    service_description = "A trained model that is served: a predictor, and if wanted a transformer and an explainer."
     services = _definition("InferenceService", "isvc")
     services["spec"] |= {
         "conversion": conversion(InstallOptions()),
@@ -130,8 +128,6 @@ def _version(
         "served": served,
         "storage": storage,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": [
-            {"name": title, "type": kind, "jsonPath": path} for title, kind, path in columns
-        ],
+        "additionalPrinterColumns": [{"name": title, "type": kind, "jsonPath": path} for title, kind, path in columns],
         "schema": {"openAPIV3Schema": schema},
     }

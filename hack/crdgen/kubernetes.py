@@ -75,9 +75,7 @@ class KubernetesTypes:
         if node.get("x-kubernetes-map-type") == "atomic":
             schema["x-kubernetes-map-type"] = "atomic"
         if "properties" in node:
-            schema["properties"] = {
-                key: self._expand(inner, key) for key, inner in node["properties"].items()
-            }
+            schema["properties"] = {key: self._expand(inner, key) for key, inner in node["properties"].items()}
             schema[PRESERVE] = True
         if "additionalProperties" in node:
             schema["additionalProperties"] = self._expand(node["additionalProperties"])

@@ -40,17 +40,15 @@ class TrainedModelSpec(Record, frozen=True, kw_only=True):
 class TrainedModelStatus(Record, frozen=True, kw_only=True):
     """What has become of it."""
 
-    observed_generation: Annotated[
-        int, Meta(description="Generation of the spec that this status speaks of.")
-    ] = 0
+    observed_generation: Annotated[int, Meta(description="Generation of the spec that this status speaks of.")] = 0
     conditions: Annotated[
         tuple[Condition, ...],
         Meta(description="What is ready and what is not, and why; Ready sums them up."),
     ] = ()
     url: Annotated[str, Meta(description="Address outside the cluster at which the model predicts.")] = ""
-    address: Annotated[
-        Address | None, Meta(description="Address inside the cluster at which the model predicts.")
-    ] = None
-    annotations: Annotated[
-        dict[str, str] | None, Meta(description="What else is to be known, for other programs.")
-    ] = None
+    address: Annotated[Address | None, Meta(description="Address inside the cluster at which the model predicts.")] = (
+        None
+    )
+    annotations: Annotated[dict[str, str] | None, Meta(description="What else is to be known, for other programs.")] = (
+        None
+    )

@@ -20,9 +20,7 @@ StorageURI = Annotated[
         )
     ),
 ]
-RuntimeVersion = Annotated[
-    str, Meta(description="Tag of the server's image; by default the configured version.")
-]
+RuntimeVersion = Annotated[str, Meta(description="Tag of the server's image; by default the configured version.")]
 Resources = Annotated[
     dict[str, Any] | None,
     kubernetes(RESOURCES, "What the server asks for and may use; 1 CPU and 2Gi of memory by default."),
@@ -44,21 +42,15 @@ class Logger(Record, frozen=True, kw_only=True):
 class Deployment(Record, frozen=True, kw_only=True):
     """What every component has: identity, scaling, logging and batching."""
 
-    service_account_name: Annotated[
-        str, Meta(description="ServiceAccount that the component's pods run as.")
-    ] = ""
+    service_account_name: Annotated[str, Meta(description="ServiceAccount that the component's pods run as.")] = ""
     min_replicas: Annotated[
         int | None,
-        Meta(
-            description="Fewest pods, 1 by default; 0 lets the component scale to zero when nobody calls it."
-        ),
+        Meta(description="Fewest pods, 1 by default; 0 lets the component scale to zero when nobody calls it."),
     ] = None
     max_replicas: Annotated[int, Meta(description="Most pods; 0, the default, means no limit.")] = 0
     parallelism: Annotated[
         int,
-        Meta(
-            description="Most requests that one pod handles at the same time; 0, the default, means no limit."
-        ),
+        Meta(description="Most requests that one pod handles at the same time; 0, the default, means no limit."),
     ] = 0
     logger: Annotated[
         Logger | None, Meta(description="Log what goes in and out, as CloudEvents, to an HTTP address.")
@@ -90,9 +82,7 @@ class ThreadedFramework(Framework, frozen=True, kw_only=True):
 class PyTorch(Framework, frozen=True, kw_only=True):
     """The server for PyTorch models."""
 
-    model_class_name: Annotated[
-        str, Meta(description="Python class of the model; PyTorchModel by default.")
-    ] = ""
+    model_class_name: Annotated[str, Meta(description="Python class of the model; PyTorchModel by default.")] = ""
 
 
 class ExplainerServer(Record, frozen=True, kw_only=True):
@@ -167,9 +157,9 @@ class InferenceServiceSpec(Record, frozen=True, kw_only=True):
     default: Annotated[
         Endpoint | None, Meta(description="The service that gets the traffic which the canary does not get.")
     ] = None
-    canary: Annotated[
-        Endpoint | None, Meta(description="A second service beside the default one, to try it out.")
-    ] = None
+    canary: Annotated[Endpoint | None, Meta(description="A second service beside the default one, to try it out.")] = (
+        None
+    )
     canary_traffic_percent: Annotated[
         int | None, Meta(description="Share of the traffic, 0 to 100, that the canary gets.")
     ] = None
@@ -185,9 +175,7 @@ class ComponentStatus(Record, frozen=True, kw_only=True):
 class InferenceServiceStatus(Record, frozen=True, kw_only=True):
     """What has become of it."""
 
-    observed_generation: Annotated[
-        int, Meta(description="Generation of the spec that this status speaks of.")
-    ] = 0
+    observed_generation: Annotated[int, Meta(description="Generation of the spec that this status speaks of.")] = 0
     conditions: Annotated[
         tuple[Condition, ...],
         Meta(description="What is ready and what is not, and why; Ready sums them up."),
@@ -195,15 +183,13 @@ class InferenceServiceStatus(Record, frozen=True, kw_only=True):
     url: Annotated[str, Meta(description="Base address outside the cluster.")] = ""
     traffic: Annotated[int, Meta(description="Share of the traffic that the default endpoint gets.")] = 0
     canary_traffic: Annotated[int, Meta(description="Share of the traffic that the canary gets.")] = 0
-    default: Annotated[
-        dict[str, ComponentStatus], Meta(description="Status of the default endpoint's components.")
-    ] = field(default_factory=dict)
-    canary: Annotated[dict[str, ComponentStatus], Meta(description="Status of the canary's components.")] = (
+    default: Annotated[dict[str, ComponentStatus], Meta(description="Status of the default endpoint's components.")] = (
         field(default_factory=dict)
     )
-    address: Annotated[
-        Address | None, Meta(description="Where predictions are asked for inside the cluster.")
-    ] = None
-    annotations: Annotated[
-        dict[str, str] | None, Meta(description="What else is to be known, for other programs.")
-    ] = None
+    canary: Annotated[dict[str, ComponentStatus], Meta(description="Status of the canary's components.")] = field(
+        default_factory=dict
+    )
+    address: Annotated[Address | None, Meta(description="Where predictions are asked for inside the cluster.")] = None
+    annotations: Annotated[dict[str, str] | None, Meta(description="What else is to be known, for other programs.")] = (
+        None
+    )

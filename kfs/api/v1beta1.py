@@ -55,20 +55,14 @@ class ComponentExtension(Record, frozen=True, kw_only=True):
 
     min_replicas: Annotated[
         int | None,
-        Meta(
-            description="Fewest pods, 1 by default; 0 lets the component scale to zero when nobody calls it."
-        ),
+        Meta(description="Fewest pods, 1 by default; 0 lets the component scale to zero when nobody calls it."),
     ] = None
     max_replicas: Annotated[int | None, Meta(description="Most pods; 0, the default, means no limit.")] = None
     container_concurrency: Annotated[
         int | None,
-        Meta(
-            description="Most requests that one pod handles at the same time; 0, the default, means no limit."
-        ),
+        Meta(description="Most requests that one pod handles at the same time; 0, the default, means no limit."),
     ] = None
-    timeout: Annotated[int | None, Meta(description="Seconds that a request may take, 300 by default.")] = (
-        None
-    )
+    timeout: Annotated[int | None, Meta(description="Seconds that a request may take, 300 by default.")] = None
     canary_traffic_percent: Annotated[
         int | None,
         Meta(
@@ -164,9 +158,7 @@ class PredictorSpec(ComponentExtension, frozen=True, kw_only=True):
     ] = None
     pytorch: Annotated[
         TorchServeSpec | None,
-        Meta(
-            description="Serve a PyTorch model, with TorchServe (protocol v2) or KFServing's own server (v1)."
-        ),
+        Meta(description="Serve a PyTorch model, with TorchServe (protocol v2) or KFServing's own server (v1)."),
     ] = None
     triton: Annotated[
         FrameworkSpec | None,
@@ -256,33 +248,25 @@ class ComponentStatus(Record, frozen=True, kw_only=True):
         str, Meta(description="Revision that had all traffic before the one that has it now.")
     ] = ""
     latest_rolledout_revision: Annotated[str, Meta(description="Newest revision that got all traffic.")] = ""
-    traffic: Annotated[
-        tuple[TrafficTarget, ...], Meta(description="How traffic is split between revisions.")
-    ] = ()
+    traffic: Annotated[tuple[TrafficTarget, ...], Meta(description="How traffic is split between revisions.")] = ()
     url: Annotated[str, Meta(description="Address of the component outside the cluster.")] = ""
-    address: Annotated[Address | None, Meta(description="Address of the component inside the cluster.")] = (
-        None
-    )
+    address: Annotated[Address | None, Meta(description="Address of the component inside the cluster.")] = None
 
 
 class InferenceServiceStatus(Record, frozen=True, kw_only=True):
     """What has become of it."""
 
-    observed_generation: Annotated[
-        int, Meta(description="Generation of the spec that this status speaks of.")
-    ] = 0
+    observed_generation: Annotated[int, Meta(description="Generation of the spec that this status speaks of.")] = 0
     conditions: Annotated[
         tuple[Condition, ...],
         Meta(description="What is ready and what is not, and why; Ready sums them up."),
     ] = ()
-    address: Annotated[
-        Address | None, Meta(description="Where predictions are asked for inside the cluster.")
-    ] = None
+    address: Annotated[Address | None, Meta(description="Where predictions are asked for inside the cluster.")] = None
     url: Annotated[str, Meta(description="Base address outside the cluster.")] = ""
     components: Annotated[
         dict[str, ComponentStatus],
         Meta(description="Status of each component, by its name."),
     ] = field(default_factory=dict)
-    annotations: Annotated[
-        dict[str, str] | None, Meta(description="What else is to be known, for other programs.")
-    ] = None
+    annotations: Annotated[dict[str, str] | None, Meta(description="What else is to be known, for other programs.")] = (
+        None
+    )

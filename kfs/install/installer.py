@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from kfs.manager.objects.tree import Frozen
 
-__all__ = ["InstallError", "InstallOptions", "Installed", "install"]
+__all__ = ["InstallError", "InstallOptions", "Installed", "ensure", "install"]
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,11 @@ async def install(client: Client, options: InstallOptions) -> list[Installed]:
         InstallError: a right is missing, or a CRD does not get established; the message names the remedy.
         ApiError, TransportError: from the server.
     """
-    wanted = manifests(options)
+    return await ensure(client, manifests(options))
+
+
+async def ensure(client: Client, wanted: Sequence[Manifest]) -> list[Installed]:
+    """Make sure of these objects; as `install`, for others than all of ours."""
     observed = await _together([_read(client, manifest) for manifest in wanted])
     pairs = list(zip(wanted, observed, strict=True))
     first = await _together([_ensure(client, m, o) for m, o in pairs if m.kind == NAMESPACE])
@@ -164,8 +168,8 @@ def covers(observed: Any, desired: Any) -> bool:
             observed.get(key) == value if key == "openAPIV3Schema" else covers(observed.get(key), value)
             for key, value in desired.items()
         )
-    if isinstance(desired, Sequence) and not isinstance(desired, str) and desired:
-        if not isinstance(observed, Sequence) or len(observed) != len(desired):
+    if isinstance(desired, list) and desired:
+        if not isinstance(observed, list) or len(observed) != len(desired):
             return False
         return all(covers(o, d) for o, d in zip(observed, desired, strict=True))
     return bool(observed == desired) or (not observed and not desired)
