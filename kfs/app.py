@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kfs.controllers.inferenceservice import InferenceServices, add_inference_services
@@ -24,9 +25,11 @@ from kfs.manager.objects.kinds import ObjectKey
 from kfs.manager.runnables import Phase
 from kfs.manager.webhook.certificates import ensure_certificates
 from kfs.manager.webhook.server import WebhookServer
-from kfs.options import Options
 from kfs.webhook.inferenceservices import defaulter, validator
 from kfs.webhook.pods import pod_mutator
+
+if TYPE_CHECKING:
+    from kfs.options import Options
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +73,7 @@ def build(options: Options, transport: HttpTransport, metrics: Metrics, clock: C
     manager.add(server, Phase.WEBHOOKS)
     manager.add(metrics_server(options.metrics_addr, metrics), Phase.HTTP)
     manager.add(probe_server(options.health_probe_addr, _probes(manager, configs, server)), Phase.HTTP)
-    reconciler = InferenceServices(
-        manager.client, manager.live, configs, manager.events.recorder(EVENT_SOURCE), clock
-    )
+    reconciler = InferenceServices(manager.client, manager.live, configs, manager.events.recorder(EVENT_SOURCE), clock)
     add_inference_services(manager, reconciler, options.workers)
     return manager
 
@@ -109,7 +110,14 @@ def _elector(options: Options, live: LiveClient, clock: Clock, metrics: Metrics)
 def _hosts(options: Options) -> list[str]:
     """Every name under which the API server, or a probe on this machine, may call the webhooks."""
     service = f"{webhooks.SERVICE_NAME}.{options.namespace}"
-    hosts = [webhooks.SERVICE_NAME, service, f"{service}.svc", f"{service}.svc.cluster.local", "localhost", "127.0.0.1"]
+    hosts = [
+        webhooks.SERVICE_NAME,
+        service,
+        f"{service}.svc",
+        f"{service}.svc.cluster.local",
+        "localhost",
+        "127.0.0.1",
+    ]
     if url_host := urlsplit(options.webhook_url).hostname:
         hosts.append(url_host)
     return list(dict.fromkeys(hosts))

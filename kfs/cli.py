@@ -11,12 +11,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kfs import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from kfs.options import Options
 
 log = logging.getLogger(__name__)

@@ -41,7 +41,10 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "msg": record.getMessage(),
         }
-        line |= {k: v if isinstance(v, str | int | float | bool | list | None) else str(v) for k, v in _fields(record).items()}
+        line |= {
+            k: v if isinstance(v, str | int | float | bool | list | None) else str(v)
+            for k, v in _fields(record).items()
+        }
         if record.exc_info:
             line["stack"] = self.formatException(record.exc_info)
         return codec.dumps(line).decode()
@@ -50,7 +53,9 @@ class _Json(logging.Formatter):
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {k}={_quoted(v)}" for k, v in _fields(record).items())
-        line = f"{_time(record)} {record.levelname:<7} {record.name.removeprefix('kfs.')}: {record.getMessage()}{fields}"
+        line = (
+            f"{_time(record)} {record.levelname:<7} {record.name.removeprefix('kfs.')}: {record.getMessage()}{fields}"
+        )
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

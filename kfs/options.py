@@ -6,11 +6,13 @@ Flags are a promise: none is ever renamed or given another meaning.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_NAMESPACE = "kfserving-system"
 DEFAULT_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"
@@ -59,21 +61,103 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--kubeconfig", default="", metavar="FILE", help="kubeconfig of the API server; else KUBECONFIG, else the Pod's ServiceAccount, else ~/.kube/config")
+    add(
+        "--kubeconfig",
+        default="",
+        metavar="FILE",
+        help="kubeconfig of the API server; else KUBECONFIG, else the Pod's ServiceAccount, else ~/.kube/config",
+    )
     add("--context", default="", metavar="NAME", help="context of the kubeconfig (default: its current one)")
-    add("--namespace", default=DEFAULT_NAMESPACE, metavar="NAME", help="where inferenceservice-config, the webhook Service and the Lease are (default: POD_NAMESPACE, else %(default)s)")
-    add("--metrics-addr", default=":8080", metavar="[HOST]:PORT", help="where /metrics is served; 0 disables it (default: %(default)s)")
-    add("--health-probe-addr", default=":8081", metavar="[HOST]:PORT", help="where /healthz and /readyz are served; 0 disables them (default: %(default)s)")
-    add("--webhook-port", type=_port, default=9443, metavar="PORT", help="port of the webhook server (default: %(default)s)")
-    add("--webhook-host", default="", metavar="HOST", help="address the webhook server binds to (default: all)")
-    add("--cert-dir", type=Path, default=Path(DEFAULT_CERT_DIR), metavar="DIR", help="where tls.crt and tls.key are; when both are missing, a CA and a certificate are made there (default: %(default)s)")
-    add("--install", type=_flag, nargs="?", const=True, default=False, metavar="true|false", help="before starting, create or update the CRDs, the webhook configurations and, if absent, the ConfigMap")
-    add("--webhook-url", type=_base_url, default="", metavar="URL", help="with --install: have the API server call the webhooks at this https URL instead of a Service, for a manager outside the cluster")
-    add("--leader-elect", type=_flag, nargs="?", const=True, default=False, metavar="true|false", help="reconcile only while holding the Lease; webhooks are served all the time")
-    add("--workers", type=_positive, default=8, metavar="N", help="objects of one kind reconciled at once (default: %(default)s)")
-    add("--watch-namespace", dest="watch_namespaces", action="append", default=[], metavar="NAME", help="watch only this namespace; repeatable (default: all)")
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="least severe level that is logged (default: %(default)s)")
-    add("--log-format", choices=("text", "json"), default="text", help="one line of text, or one JSON object, a message (default: %(default)s)")
+    add(
+        "--namespace",
+        default=DEFAULT_NAMESPACE,
+        metavar="NAME",
+        help="where our ConfigMap, Service and Lease are (default: POD_NAMESPACE, else %(default)s)",
+    )
+    add(
+        "--metrics-addr",
+        default=":8080",
+        metavar="[HOST]:PORT",
+        help="where /metrics is served; 0 disables it (default: %(default)s)",
+    )
+    add(
+        "--health-probe-addr",
+        default=":8081",
+        metavar="[HOST]:PORT",
+        help="where /healthz and /readyz are served; 0 disables them (default: %(default)s)",
+    )
+    add(
+        "--webhook-port",
+        type=_port,
+        default=9443,
+        metavar="PORT",
+        help="port of the webhook server (default: %(default)s)",
+    )
+    add(
+        "--webhook-host",
+        default="",
+        metavar="HOST",
+        help="address the webhook server binds to (default: all)",
+    )
+    add(
+        "--cert-dir",
+        type=Path,
+        default=Path(DEFAULT_CERT_DIR),
+        metavar="DIR",
+        help="where tls.crt and tls.key are; when both are missing they and a CA are made there (default: %(default)s)",
+    )
+    add(
+        "--install",
+        type=_flag,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        help="before starting, create or update the CRDs and webhook configurations, and the ConfigMap if absent",
+    )
+    add(
+        "--webhook-url",
+        type=_base_url,
+        default="",
+        metavar="URL",
+        help="with --install: base URL at which the API server calls the webhooks, for a manager outside the cluster",
+    )
+    add(
+        "--leader-elect",
+        type=_flag,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        help="reconcile only while holding the Lease; webhooks are served all the time",
+    )
+    add(
+        "--workers",
+        type=_positive,
+        default=8,
+        metavar="N",
+        help="objects of one kind reconciled at once (default: %(default)s)",
+    )
+    add(
+        "--watch-namespace",
+        dest="watch_namespaces",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="watch only this namespace; repeatable (default: all)",
+    )
+    add(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="least severe level that is logged (default: %(default)s)",
+    )
+    add(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="one line of text, or one JSON object, a message (default: %(default)s)",
+    )
     return parser
 
 
@@ -87,7 +171,9 @@ def _from_environment(parser: argparse.ArgumentParser, environment: Mapping[str,
         text = environment.get(variable)
         if text is None or action.dest == "help":
             continue
-        values = [part.strip() for part in text.split(",") if part.strip()] if isinstance(action.default, list) else [text]
+        values = (
+            [part.strip() for part in text.split(",") if part.strip()] if isinstance(action.default, list) else [text]
+        )
         try:
             parsed = [action.type(value) if callable(action.type) else value for value in values]
         except (argparse.ArgumentTypeError, ValueError) as error:

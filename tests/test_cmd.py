@@ -22,7 +22,5 @@ ROOT = Path(__file__).resolve().parent.parent
     ],
 )
 def test_names_are_the_standard_library_s(statement: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", statement], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", statement], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

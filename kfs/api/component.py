@@ -80,8 +80,7 @@ class Component:
             return self.implementations[0]
         titles = [title for title, _ in _SERVERS[self.type].values()]
         raise ValidationError(
-            f"Exactly one of [{', '.join([*titles, 'PodSpec'])}] must be specified"
-            f" in {self.type.capitalize()}Spec",
+            f"Exactly one of [{', '.join([*titles, 'PodSpec'])}] must be specified in {self.type.capitalize()}Spec",
             field=self.at,
         )
 
@@ -124,11 +123,7 @@ def _custom(pod: Frozen, at: str) -> Implementation | None:
         return None
     at = f"{at}.{CONTAINERS}[0]"
     container = _object(containers[0], at) or {}
-    uris = [
-        e.get("value")
-        for e in sequence(container, "env")
-        if mapping({"e": e}, "e").get("name") == STORAGE_URI_ENV
-    ]
+    uris = [e.get("value") for e in sequence(container, "env") if mapping({"e": e}, "e").get("name") == STORAGE_URI_ENV]
     return Implementation(CONTAINERS, at, FrameworkSpec(storage_uri=uris[0] if uris else None), container)
 
 

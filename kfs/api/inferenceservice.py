@@ -141,9 +141,7 @@ def _oddities(implementation: Implementation) -> list[str]:
         )
     asked = getattr(implementation.spec, "protocol_version", None)
     if asked not in (None, PROTOCOL_V1, PROTOCOL_V2):
-        found.append(
-            f'{implementation.at}.protocolVersion: "{asked}" is unknown and served as v2; use v1 or v2'
-        )
+        found.append(f'{implementation.at}.protocolVersion: "{asked}" is unknown and served as v2; use v1 or v2')
     return found
 
 

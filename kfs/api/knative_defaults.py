@@ -28,9 +28,7 @@ def revision_defaults(revision: Frozen) -> Obj:
         **revision,
         "timeoutSeconds": revision.get("timeoutSeconds") or TIMEOUT_S,
         "containerConcurrency": CONCURRENCY if concurrency is None else concurrency,
-        "containers": [
-            _container(c, serves=len(containers) == 1 or bool(c.get("ports"))) for c in containers
-        ],
+        "containers": [_container(c, serves=len(containers) == 1 or bool(c.get("ports"))) for c in containers],
     }
 
 

@@ -73,9 +73,7 @@ def propagate(
     `knative` is empty while Knative has not spoken, which clears the component's revisions and
     leaves its conditions and its last known URL.
     """
-    found = {
-        c.type: c for c in codec.convert(sequence(knative, "conditions"), tuple[Condition, ...], "conditions")
-    }
+    found = {c.type: c for c in codec.convert(sequence(knative, "conditions"), tuple[Condition, ...], "conditions")}
     before = status.components.get(component, ComponentStatus())
     after = _component(before, knative, ready=is_true(found.values(), READY))
     components = dict(status.components)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kfs.api.component import COMPONENTS
 from kfs.api.constants import (
@@ -20,19 +21,21 @@ from kfs.api.constants import (
 )
 from kfs.api.names import default_service_name
 from kfs.api.status import read_status, transition
-from kfs.api.v1beta1 import InferenceServiceStatus
 from kfs.controllers.plan import Observed, Plan, after_failure, plan
-from kfs.lookups import ConfigSource
 from kfs.manager.client import Client, Reader, apply, patch_finalizer
-from kfs.manager.clock import Clock
 from kfs.manager.controller.builder import Host, controller_for
-from kfs.manager.controller.controller import Controller
 from kfs.manager.errors import Conflict, KfsError, NotFound, NotOwnedError, TerminalError, ValidationError
 from kfs.manager.objects import codec
 from kfs.manager.objects.equality import semantic_equal
 from kfs.manager.objects.kinds import SERVICE, ObjectKey
 from kfs.manager.objects.tree import Frozen, clone, is_deleting, key_of, mapping, name, namespace, uid
 from kfs.manager.recorder import WARNING, Recorder
+
+if TYPE_CHECKING:
+    from kfs.api.v1beta1 import InferenceServiceStatus
+    from kfs.lookups import ConfigSource
+    from kfs.manager.clock import Clock
+    from kfs.manager.controller.controller import Controller
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +85,7 @@ class InferenceServices:
                 raise
             except KfsError as error:
                 reason = "NotOwned" if isinstance(error, NotOwnedError) else f"{child.kind.kind}Failed"
-                status = after_failure(planned, child, reason, str(error), self.clock.now())
+                status = after_failure(isvc, planned, child, reason, str(error), self.clock.now())
                 failure = error
                 break
         await self._write_status(isvc, status)

@@ -103,9 +103,7 @@ def merge_virtual_service(observed: Frozen, desired: Frozen, formerly: Frozen) -
 def _route(isvc: Frozen, ways: list[tuple[str, str]], ingress: Ingress, entry: ComponentType) -> Obj:
     backend = service_host(default_service_name(name(isvc), entry), namespace(isvc))
     return {
-        "match": [
-            {"authority": {"regex": host_pattern(host)}, "gateways": [gateway]} for host, gateway in ways
-        ],
+        "match": [{"authority": {"regex": host_pattern(host)}, "gateways": [gateway]} for host, gateway in ways],
         "route": [
             {
                 "destination": {"host": ingress.local_gateway_service, "port": {"number": _HTTP_PORT}},

@@ -18,7 +18,15 @@ from kfs.api.constants import COMPONENT_LABEL, KNATIVE_SERVICE, PREDICTOR, VIRTU
 from kfs.api.frameworks import protocol
 from kfs.api.inferenceservice import framework_of
 from kfs.api.names import predict_path, service_host
-from kfs.api.status import COMPONENT_READY, CONDITIONS, INGRESS_READY, keep_times, mark_ingress, propagate, read_status
+from kfs.api.status import (
+    COMPONENT_READY,
+    CONDITIONS,
+    INGRESS_READY,
+    keep_times,
+    mark_ingress,
+    propagate,
+    read_status,
+)
 from kfs.api.v1beta1 import Address, FrameworkSpec, InferenceServiceStatus
 from kfs.controllers.ingress import (
     entry_url,
@@ -30,15 +38,15 @@ from kfs.controllers.ingress import (
 from kfs.controllers.knative import knative_service, merge_knative_service, passed_down_last_time
 from kfs.manager.objects.child import Child
 from kfs.manager.objects.conditions import FALSE, TRUE, is_true
-from kfs.manager.objects.kinds import SERVICE, Kind
+from kfs.manager.objects.kinds import SERVICE
 from kfs.manager.objects.tree import generation, labels, mapping, name, namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from kfs.api.config import Config
-    from kfs.manager.objects.tree import Frozen, Obj
+    from kfs.manager.objects.tree import Frozen
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,9 @@ def _path(isvc: Frozen, predictor: Component, config: Config) -> str:
     return predict_path(name(isvc), protocol(spec))
 
 
-def after_failure(planned: Plan, child: Child, reason: str, message: str, now: datetime) -> InferenceServiceStatus:
+def after_failure(
+    isvc: Frozen, planned: Plan, child: Child, reason: str, message: str, now: datetime
+) -> InferenceServiceStatus:
     """The status to write when a child could not be written: the condition that it stands behind is False.
 
     Differs: the original writes no status then, so that nobody learns why (difference 8).
@@ -121,4 +131,6 @@ def after_failure(planned: Plan, child: Child, reason: str, message: str, now: d
         component = labels(child.desired).get(COMPONENT_LABEL, PREDICTOR)
         type_ = next(ready for of, ready in COMPONENT_READY.items() if of == component)
     marked = CONDITIONS.mark(conditions, type_, FALSE, now, reason=reason, message=message)
-    return msgspec.structs.replace(planned.status, conditions=marked)
+    # A failure that repeats writes nothing: the times are kept.
+    kept = keep_times(read_status(isvc).conditions, marked)
+    return msgspec.structs.replace(planned.status, conditions=kept)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kfs.manager.client import Client, PatchType
 from kfs.manager.objects.kinds import CUSTOM_RESOURCE_DEFINITION, Kind, ObjectKey
-from kfs.manager.objects.tree import Obj
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kfs.manager.objects.tree import Obj
 
 KNATIVE_SERVICE = Kind("serving.knative.dev", "v1", "Service", "services")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1alpha3", "VirtualService", "virtualservices")

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kfs.dataplane.crds import KNATIVE_SERVICE
-from kfs.manager.client import Client
 from kfs.manager.clock import Clock, timestamp
 from kfs.manager.controller.builder import Host, controller_for
 from kfs.manager.objects import codec
 from kfs.manager.objects.equality import semantic_equal
-from kfs.manager.objects.kinds import ObjectKey
 from kfs.manager.objects.tree import Frozen, Obj, clone, generation, mapping, name, namespace, sequence
+
+if TYPE_CHECKING:
+    from kfs.manager.client import Client
+    from kfs.manager.objects.kinds import ObjectKey
 
 DOMAIN = "example.com"
 _TEMPLATE = "dataplane.kfs/template"

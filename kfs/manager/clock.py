@@ -7,9 +7,11 @@ Wall time comes from a `Clock`; delays and time-outs are asyncio's (`asyncio.sle
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Clock(Protocol):

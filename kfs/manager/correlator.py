@@ -143,6 +143,4 @@ def bounded(message: str) -> str:
 
 def _identity(event: Obj) -> tuple[str, ...]:
     involved = mapping(event, "involvedObject")
-    return tuple(
-        involved.get(field, "") for field in ("apiVersion", "kind", "namespace", "name", "uid", "fieldPath")
-    )
+    return tuple(involved.get(field, "") for field in ("apiVersion", "kind", "namespace", "name", "uid", "fieldPath"))

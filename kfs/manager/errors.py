@@ -24,8 +24,10 @@ Upstream: kubernetes/apimachinery `pkg/api/errors/errors.go` for the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class KfsError(Exception):
@@ -63,9 +65,7 @@ class TransportError(KfsError):
 class ApiError(KfsError):
     """The API server answered with a failure; `status` is the `Status` object it sent."""
 
-    def __init__(
-        self, message: str, *, code: int, reason: str = "", status: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: int, reason: str = "", status: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason

@@ -126,9 +126,7 @@ class Probes:
             )
         if not failing and not verbose:
             return _text(200, "ok")
-        lines = [
-            f"[-]{name} failed: {reason}" if reason else f"[+]{name} ok" for name, reason in reasons.items()
-        ]
+        lines = [f"[-]{name} failed: {reason}" if reason else f"[+]{name} ok" for name, reason in reasons.items()]
         if probe == "readyz":
             lines += [f"[ ]{name}: {_line(detail)}" for name, detail in self._details.items()]
         lines.append(f"{probe} check {'failed' if failing else 'passed'}")
@@ -136,9 +134,7 @@ class Probes:
 
     def _paths(self) -> list[str]:
         return [
-            f"/{probe}{suffix}"
-            for probe, checks in self._checks.items()
-            for suffix in ("", *(f"/{n}" for n in checks))
+            f"/{probe}{suffix}" for probe, checks in self._checks.items() for suffix in ("", *(f"/{n}" for n in checks))
         ]
 
 

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kfs.manager.cache.cache import Cache
 from kfs.manager.cache.delegating import DelegatingClient
 from kfs.manager.cache.informer import Scope
 from kfs.manager.client.client import LiveClient
-from kfs.manager.client.transport import Transport
 from kfs.manager.clock import Clock, SystemClock
-from kfs.manager.leader import LeaderElector
 from kfs.manager.metrics import Metrics
 from kfs.manager.objects.kinds import SECRET, SERVICE_ACCOUNT, Kind
 from kfs.manager.recorder import EventBroadcaster
 from kfs.manager.runnables import Phase, Runnable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kfs.manager.client.transport import Transport
+    from kfs.manager.leader import LeaderElector
 
 log = logging.getLogger(__name__)
 

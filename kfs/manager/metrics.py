@@ -83,9 +83,15 @@ class Metrics:
 
         self.queue_depth = gauge("workqueue_depth", "Keys waiting", "name", "controller")
         self.queue_adds = counter("workqueue_adds_total", "Keys added", "name", "controller")
-        self.queue_retries = counter("workqueue_retries_total", "Keys added again after a failure", "name", "controller")
+        self.queue_retries = counter(
+            "workqueue_retries_total", "Keys added again after a failure", "name", "controller"
+        )
         self.queue_latency = seconds(
-            "workqueue_queue_duration_seconds", "Wait of a key in the queue", _QUEUE_BUCKETS_S, "name", "controller"
+            "workqueue_queue_duration_seconds",
+            "Wait of a key in the queue",
+            _QUEUE_BUCKETS_S,
+            "name",
+            "controller",
         )
         self.queue_work = seconds(
             "workqueue_work_duration_seconds", "Work on a key", _QUEUE_BUCKETS_S, "name", "controller"
@@ -94,7 +100,10 @@ class Metrics:
             "workqueue_unfinished_work_seconds", "Summed age of the work in progress", "name", "controller"
         )
         self.queue_longest = gauge(
-            "workqueue_longest_running_processor_seconds", "Age of the oldest work in progress", "name", "controller"
+            "workqueue_longest_running_processor_seconds",
+            "Age of the oldest work in progress",
+            "name",
+            "controller",
         )
 
         self.rest_requests = counter(
@@ -108,7 +117,10 @@ class Metrics:
         )
 
         self.webhook_requests = counter(
-            "controller_runtime_webhook_requests_total", "Admission requests by HTTP status", "webhook", "code"
+            "controller_runtime_webhook_requests_total",
+            "Admission requests by HTTP status",
+            "webhook",
+            "code",
         )
         self.webhook_latency = seconds(
             "controller_runtime_webhook_latency_seconds",
@@ -122,9 +134,7 @@ class Metrics:
         self.webhook_panics = counter(
             "controller_runtime_webhook_panics_total", "Admission handlers that raised", "webhook"
         )
-        self.certificate_reads = counter(
-            "certwatcher_read_certificate_total", "Reads of the serving certificate"
-        )
+        self.certificate_reads = counter("certwatcher_read_certificate_total", "Reads of the serving certificate")
         self.certificate_errors = counter(
             "certwatcher_read_certificate_errors_total", "Failed reads of the serving certificate"
         )

@@ -26,9 +26,7 @@ def test_our_fields_the_server_and_the_pod_are_told_apart() -> None:
 
 def test_a_custom_container_names_its_model_in_a_variable() -> None:
     env = [{"name": "A", "value": "b"}, {"name": "STORAGE_URI", "value": "s3://b/k"}]
-    predictor = parse_component(
-        isvc(spec={"predictor": {"containers": [{"image": "i", "env": env}]}}), "predictor"
-    )
+    predictor = parse_component(isvc(spec={"predictor": {"containers": [{"image": "i", "env": env}]}}), "predictor")
     assert predictor is not None
     assert predictor.implementation().field == "containers"
     assert predictor.implementation().spec.storage_uri == "s3://b/k"

@@ -91,9 +91,7 @@ def test_an_empty_config_map_has_empty_optional_sections() -> None:
 
 def test_a_bad_section_keeps_its_last_good_self() -> None:
     good = config()
-    bad = parse_config(
-        config_data(predictors="{", ingress={"ingressGateway": "new/g", "ingressService": "s"})
-    )
+    bad = parse_config(config_data(predictors="{", ingress={"ingressGateway": "new/g", "ingressService": "s"}))
     found = bad.or_else(good)
     assert found.problems == {}
     assert found.predictors == good.predictors

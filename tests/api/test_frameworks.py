@@ -49,9 +49,7 @@ def test_the_v1_server_takes_arguments_before_the_users_own() -> None:
         (4, ["--workers", "3"], ["--workers", "3"]),
     ],
 )
-def test_workers_follow_concurrency_unless_set(
-    concurrency: int | None, own: list[str], workers: list[str]
-) -> None:
+def test_workers_follow_concurrency_unless_set(concurrency: int | None, own: list[str], workers: list[str]) -> None:
     model = Model("m", FrameworkSpec(), {"args": own}, concurrency)
     assert SKLEARN.container(model, config())["args"][3:] == workers
 
@@ -63,12 +61,8 @@ def test_workers_follow_concurrency_unless_set(
         (None, {"MLSERVER_LOAD_MODELS_AT_STARTUP": "false"}),
     ],
 )
-def test_the_v2_server_takes_variables_after_the_users_own(
-    uri: str | None, variables: dict[str, str]
-) -> None:
-    model = Model(
-        "m", FrameworkSpec(storage_uri=uri, protocol_version="v2"), {"env": [{"name": "A", "value": "b"}]}
-    )
+def test_the_v2_server_takes_variables_after_the_users_own(uri: str | None, variables: dict[str, str]) -> None:
+    model = Model("m", FrameworkSpec(storage_uri=uri, protocol_version="v2"), {"env": [{"name": "A", "value": "b"}]})
     container = SKLEARN.container(model, config())
     assert container["image"] == "mlserver:0.2.1"
     assert "args" not in container

@@ -103,9 +103,7 @@ def test_bad_names(name: str) -> None:
     with pytest.raises(ValidationError) as caught:
         validate(isvc(name=name))
     message = str(caught.value)
-    assert message.startswith(
-        f'The InferenceService "{name}" is invalid: a InferenceService name must consist of'
-    )
+    assert message.startswith(f'The InferenceService "{name}" is invalid: a InferenceService name must consist of')
     assert message.endswith(
         """lower case alphanumeric characters or '-', and must start with alphabetical character."""
         """ (e.g. "my-name" or "abc-123", regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"""

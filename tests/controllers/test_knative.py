@@ -119,9 +119,7 @@ def test_logged_requests_pass_the_agent() -> None:
 
 
 def test_pod_fields_concurrency_and_timeout_go_into_the_revision() -> None:
-    revision = build(
-        predictor(containerConcurrency=4, timeout=7, serviceAccountName="sa", volumes=[{"name": "v"}])
-    )
+    revision = build(predictor(containerConcurrency=4, timeout=7, serviceAccountName="sa", volumes=[{"name": "v"}]))
     spec = revision["spec"]["template"]["spec"]
     assert (spec["containerConcurrency"], spec["timeoutSeconds"]) == (4, 7)
     assert (spec["serviceAccountName"], spec["volumes"]) == ("sa", [{"name": "v"}])
@@ -214,9 +212,7 @@ def test_merging_what_is_as_wanted_changes_nothing() -> None:
 
 def test_merging_repairs_ours_and_leaves_the_rest() -> None:
     """Fails on the original, which removes other people's labels (difference 24)."""
-    observed = stored(
-        build(isvc(labels={"team": "a", "old": "1", "serving.knative.dev/visibility": "cluster-local"}))
-    )
+    observed = stored(build(isvc(labels={"team": "a", "old": "1", "serving.knative.dev/visibility": "cluster-local"})))
     observed["spec"]["template"]["spec"]["containerConcurrency"] = 77
     before = clone(observed)
     desired = build(isvc(labels={"team": "b"}))

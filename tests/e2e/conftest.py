@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes import client as k8s
 from kubernetes import config as k8s_config
 
 from kfs.dataplane.crds import STAND_INS, custom_resource_definition
-from kfs.manager.testing.envtest import ControlPlane
 from kfs.manager.testing.guard import GuardedProcess
 from tests.e2e.stack import ROOT, ManagerProcess, manager_process, python
 from tests.e2e.user import User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kfs.manager.testing.envtest import ControlPlane
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +27,8 @@ def api_client(control_plane: ControlPlane) -> Iterator[k8s.ApiClient]:
     with k8s_config.new_client_from_config(str(control_plane.kubeconfig)) as api:
         extensions = k8s.ApiextensionsV1Api(api)
         for kind in STAND_INS:
-            extensions.create_custom_resource_definition(custom_resource_definition(kind))
+            crd: Any = custom_resource_definition(kind)
+            extensions.create_custom_resource_definition(crd)
         yield api
 
 
@@ -31,12 +36,15 @@ def api_client(control_plane: ControlPlane) -> Iterator[k8s.ApiClient]:
 def user(api_client: k8s.ApiClient) -> User:
     """A user with a namespace of their own."""
     namespace = f"test-{uuid.uuid4().hex[:8]}"
-    k8s.CoreV1Api(api_client).create_namespace({"metadata": {"name": namespace}})
+    body: Any = {"metadata": {"name": namespace}}
+    k8s.CoreV1Api(api_client).create_namespace(body)
     return User(api_client, namespace)
 
 
 @pytest.fixture(scope="session")
-def dataplane(control_plane: ControlPlane, api_client: k8s.ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def dataplane(
+    control_plane: ControlPlane, api_client: k8s.ApiClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Somebody who plays Knative, in a process of their own."""
     folder: Path = tmp_path_factory.mktemp("dataplane")
     command = python("kfs.dataplane", "--kubeconfig", str(control_plane.kubeconfig))

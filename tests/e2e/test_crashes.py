@@ -2,73 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
-from kfs.manager.testing.envtest import ControlPlane
 from tests.e2e.proxy import KillingProxy
 from tests.e2e.stack import ManagerProcess, manager_process
 from tests.e2e.user import User, eventually, sklearn
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kfs.manager.testing.envtest import ControlPlane
+
 pytestmark = [pytest.mark.usefixtures("dataplane"), pytest.mark.timeout(600)]
 
 
-@pytest.fixture
-def proxy(control_plane: ControlPlane) -> KillingProxy:
-    return KillingProxy(control_plane)
+@dataclass
+class World:
+    """Who takes part: a user, the manager, and the proxy between it and the API server."""
+
+    user: User
+    proxy: KillingProxy
+    manager: ManagerProcess
+
+    def crash(self, n: int, *, after: bool, act: Callable[[], object]) -> None:
+        """Do something, have the manager die at its n-th write because of it, and start it again."""
+        self.proxy.arm(n, after=after, kill=self.manager.kill)
+        act()
+        eventually(lambda: not self.manager.ready(), f"the manager dies {'after' if after else 'before'} write {n}")
+        self.proxy.disarm()
+        self.manager.start()
+
+    def writes_of(self, act: Callable[[], object], done: Callable[[], bool]) -> list[str]:
+        """What the manager writes because of something, without crashes."""
+        self.proxy.disarm()
+        act()
+        eventually(done, "it is done")
+        return list(self.proxy.writes)
 
 
 @pytest.fixture
-def behind_proxy(proxy: KillingProxy, user: User, control_plane: ControlPlane) -> Iterator[ManagerProcess]:
-    with proxy.serve(control_plane.folder) as kubeconfig, manager_process(kubeconfig) as running:
-        yield running
+def world(user: User, control_plane: ControlPlane) -> Iterator[World]:
+    proxy = KillingProxy(control_plane)
+    with proxy.serve(control_plane.folder) as kubeconfig, manager_process(kubeconfig) as manager:
+        yield World(user, proxy, manager)
 
 
-def own(writes: list[str]) -> list[str]:
-    """Without Events, which are for people and may be lost."""
-    return [write for write in writes if not write.endswith("/events")]
-
-
-def settle(user: User, proxy: KillingProxy, name: str) -> None:
-    user.wait_ready(name)
-    eventually(lambda: proxy.writes[-1:] and proxy.writes[-1].endswith("/events"), "the Ready event was sent")
-
-
-def test_every_write_to_ready_and_to_gone(user: User, proxy: KillingProxy, behind_proxy: ManagerProcess) -> None:
-    manager = behind_proxy
-    proxy.disarm()
-    user.create(sklearn("reference"))
-    settle(user, proxy, "reference")
-    to_ready = own(proxy.writes)
+def test_every_write_to_ready_and_to_gone(world: World) -> None:
+    user = world.user
+    create = partial(user.create, sklearn("reference"))
+    to_ready = world.writes_of(create, lambda: user.is_ready("reference"))
     expected = user.state("reference")
-    proxy.disarm()
-    user.delete("reference")
-    eventually(lambda: user.get("reference") is None, "the reference is gone")
-    to_gone = own(proxy.writes)
-    assert to_ready
+    to_gone = world.writes_of(partial(user.delete, "reference"), lambda: user.get("reference") is None)
+    assert len(to_ready) >= 4
     assert to_gone
 
-    for n in range(1, len(to_ready) + 1):
-        for after in (False, True):
-            name = f"killed-{'after' if after else 'before'}-{n}"
-            proxy.arm(n, after=after, kill=manager.kill)
-            user.create(sklearn(name))
-            eventually(lambda: not manager.ready(), f"the manager dies at write {n} ({to_ready[n - 1]})")
-            proxy.disarm()
-            manager.start()
-            user.wait_ready(name)
-            eventually(lambda name=name: user.state(name) == expected, f"the same state as without the crash at {n}")  # type: ignore[misc]
+    for n, after in itertools.product(range(1, len(to_ready) + 1), (False, True)):
+        name = f"killed-{'after' if after else 'before'}-{n}"
+        world.crash(n, after=after, act=partial(user.create, sklearn(name)))
+        eventually(partial(same, user, name, expected), f"the state of a run without a crash; {to_ready[n - 1]}")
 
-    for n in range(1, len(to_gone) + 1):
-        for after in (False, True):
-            name = f"deleted-{'after' if after else 'before'}-{n}"
-            proxy.disarm()
-            user.create(sklearn(name))
-            settle(user, proxy, name)
-            proxy.arm(n, after=after, kill=manager.kill)
-            user.delete(name)
-            eventually(lambda: not manager.ready(), f"the manager dies at write {n} ({to_gone[n - 1]})")
-            proxy.disarm()
-            manager.start()
-            eventually(lambda name=name: user.get(name) is None, f"gone in spite of the crash at {n}")  # type: ignore[misc]
+    for n, after in itertools.product(range(1, len(to_gone) + 1), (False, True)):
+        name = f"deleted-{'after' if after else 'before'}-{n}"
+        user.create(sklearn(name))
+        user.wait_ready(name)
+        world.crash(n, after=after, act=partial(user.delete, name))
+        eventually(partial(gone, user, name), f"gone as without a crash at {to_gone[n - 1]}")
+
+
+def same(user: User, name: str, expected: object) -> bool:
+    return user.state(name) == expected
+
+
+def gone(user: User, name: str) -> bool:
+    return user.get(name) is None

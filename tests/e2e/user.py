@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubernetes import client as k8s
 from kubernetes.client.exceptions import ApiException
 
 from kfs.api.constants import INFERENCE_SERVICE, KNATIVE_SERVICE, VIRTUAL_SERVICE
-from kfs.manager.objects.kinds import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kfs.manager.objects.kinds import Kind
 
 PATIENCE_S = 30.0
 CHILDREN = (KNATIVE_SERVICE, VIRTUAL_SERVICE)
 _IDENTITY = frozenset(
-    {"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "namespace", "lastTransitionTime", "observedGeneration"}
+    {
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "managedFields",
+        "namespace",
+        "lastTransitionTime",
+        "observedGeneration",
+        "dataplane.kfs/template",
+    }
 )
 
 
@@ -54,23 +67,17 @@ class User:
     def create(self, obj: dict[str, Any], kind: Kind = INFERENCE_SERVICE) -> dict[str, Any]:
         """Create a custom object."""
         api = k8s.CustomObjectsApi(self.api)
-        created: dict[str, Any] = api.create_namespaced_custom_object(
-            kind.group, kind.version, self.namespace, kind.plural, obj
-        )
-        return created
+        return _tree(api.create_namespaced_custom_object(kind.group, kind.version, self.namespace, kind.plural, obj))
 
     def get(self, name: str, kind: Kind = INFERENCE_SERVICE) -> dict[str, Any] | None:
         """A custom object, or None."""
         api = k8s.CustomObjectsApi(self.api)
         try:
-            found: dict[str, Any] = api.get_namespaced_custom_object(
-                kind.group, kind.version, self.namespace, kind.plural, name
-            )
+            return _tree(api.get_namespaced_custom_object(kind.group, kind.version, self.namespace, kind.plural, name))
         except ApiException as error:
             if error.status != 404:
                 raise
             return None
-        return found
 
     def patch(self, name: str, patch: dict[str, Any], kind: Kind = INFERENCE_SERVICE, sub: str = "") -> None:
         """Merge-patch a custom object, or its status."""
@@ -101,8 +108,12 @@ class User:
     def state(self, name: str) -> dict[str, Any]:
         """The InferenceService and its children, without what tells one run from another."""
         found = {str(kind): self.get(child, kind) for kind, child in self._names(name)}
-        service = self._service(name)
-        return without_identity({**found, "Service.v1": service}, name)
+        return _tree(without_identity({**found, "Service.v1": self.service(name)}, name))
+
+    def specs(self, name: str) -> dict[str, Any]:
+        """As `state`, without what status says."""
+        state = self.state(name)
+        return {kind: {k: v for k, v in (obj or {}).items() if k != "status"} for kind, obj in state.items()}
 
     def _names(self, name: str) -> list[tuple[Kind, str]]:
         return [
@@ -111,13 +122,19 @@ class User:
             (VIRTUAL_SERVICE, name),
         ]
 
-    def _service(self, name: str) -> Any:
+    def service(self, name: str) -> Any:
+        """The core Service of a name as JSON, or None."""
         try:
             return self.api.sanitize_for_serialization(self.core.read_namespaced_service(name, self.namespace))
         except ApiException as error:
             if error.status != 404:
                 raise
             return None
+
+
+def _tree(answer: Any) -> dict[str, Any]:
+    assert isinstance(answer, dict)
+    return answer
 
 
 def without_identity(value: Any, name: str) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,8 +15,12 @@ from kfs.manager.clock import SystemClock
 from kfs.manager.errors import Gone, ServerError, TransportError, api_error
 from kfs.manager.metrics import Metrics
 from kfs.manager.objects.kinds import CONFIG_MAP, SECRET, ObjectKey
-from kfs.manager.objects.tree import Obj
 from kfs.manager.testing.fake_api import FakeApi
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from kfs.manager.objects.tree import Obj
 
 pytestmark = pytest.mark.looptime
 
@@ -42,7 +46,7 @@ class World:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let virtual time pass until the condition holds; a test that waits for ever times out."""
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the time that passes here is virtual
             await asyncio.sleep(0.01)
 
 

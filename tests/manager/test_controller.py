@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +17,9 @@ from kfs.manager.manager import Manager
 from kfs.manager.objects.kinds import CONFIG_MAP, SERVICE, Kind, ObjectKey
 from kfs.manager.objects.tree import Obj, owner_reference
 from kfs.manager.testing.fake_api import FakeApi
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
 
 pytestmark = pytest.mark.looptime
 
@@ -61,7 +64,10 @@ async def running(api: FakeApi, build: Callable[[Manager], object]) -> AsyncIter
 
 
 def metric(manager: Manager, line: str) -> float:
-    return next((float(t.rpartition(" ")[2]) for t in manager.metrics.text().decode().splitlines() if t.startswith(line)), 0)
+    return next(
+        (float(t.rpartition(" ")[2]) for t in manager.metrics.text().decode().splitlines() if t.startswith(line)),
+        0,
+    )
 
 
 async def test_reconciles_what_is_there_and_what_comes() -> None:
@@ -94,7 +100,9 @@ async def test_a_child_reconciles_its_controller_in_whatever_version_it_is_named
 async def test_a_mapped_watch() -> None:
     api, recorder = FakeApi(), Recorder()
     to_all = mapped(lambda obj: [ObjectKey("ns", name) for name in obj.get("data", {})])
-    async with running(api, lambda m: controller_for(m, CACHE).watches(CONFIG_MAP, to_all).complete(recorder, workers=1)):
+    async with running(
+        api, lambda m: controller_for(m, CACHE).watches(CONFIG_MAP, to_all).complete(recorder, workers=1)
+    ):
         api.put(CONFIG_MAP, named("config", data={"x": "", "y": ""}))
         await recorder.reached(2)
     assert sorted(recorder.keys) == ["ns/x", "ns/y"]
@@ -111,7 +119,9 @@ async def test_nothing_is_reconciled_before_all_sources_have_been_listed() -> No
         await recorder.reached(1)
 
 
-@pytest.mark.parametrize("error", [ServerError("down", code=500), Conflict("changed", code=409), ZeroDivisionError()], ids=repr)
+@pytest.mark.parametrize(
+    "error", [ServerError("down", code=500), Conflict("changed", code=409), ZeroDivisionError()], ids=repr
+)
 async def test_errors_are_retried_with_back_off(error: Exception) -> None:
     api = FakeApi()
     api.put(CACHE, named("a"))
@@ -161,16 +171,19 @@ async def test_requeue_after() -> None:
 async def test_a_reconciliation_that_takes_too_long_is_cancelled_and_tried_again() -> None:
     api = FakeApi()
     api.put(CACHE, named("a"))
-    calls = []
+    calls = 0
+    again = asyncio.Event()
 
     async def hang_once(key: ObjectKey) -> None:
-        calls.append(key)
-        if len(calls) == 1:
-            await asyncio.Event().wait()
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            again.set()
+        await again.wait()
 
     async with running(api, lambda m: controller_for(m, CACHE).complete(hang_once, timeout_s=10)):
-        while len(calls) < 2:
-            await asyncio.sleep(1)
+        await again.wait()
+    assert calls == 2
 
 
 async def test_a_reconciliation_under_way_is_finished_when_the_manager_stops() -> None:

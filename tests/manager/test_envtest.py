@@ -66,9 +66,7 @@ def test_users_have_their_names_and_groups_and_no_rights() -> None:
         assert 'User "reader" cannot list' in refusal(control_plane.user("reader"))
         with pytest.raises(ConfigError, match="there are admin, reader"):
             control_plane.user("writer")
-        core(control_plane.kubeconfig).create_namespaced_service_account(
-            "default", {"metadata": {"name": "robot"}}
-        )
+        core(control_plane.kubeconfig).create_namespaced_service_account("default", {"metadata": {"name": "robot"}})
         request = core(control_plane.kubeconfig).create_namespaced_service_account_token(
             "robot", "default", {"spec": {}}
         )

@@ -85,9 +85,7 @@ class World:
         self.api = FakeApi()
         self.metrics = Metrics()
 
-    def elector(
-        self, identity: str = "me", outages: list[Outage] | None = None, skew_s: float = 0
-    ) -> LeaderElector:
+    def elector(self, identity: str = "me", outages: list[Outage] | None = None, skew_s: float = 0) -> LeaderElector:
         client = LiveClient(Line(self.api, outages or []))
         clock = SkewedClock(timedelta(seconds=skew_s))
         return LeaderElector(client, KEY, identity, clock, self.metrics)
@@ -197,9 +195,7 @@ class TestElection:
         assert world.lease()["spec"]["acquireTime"] == "2026-01-01T00:00:00.000000Z"
 
     @pytest.mark.parametrize("skew_s", [-86400, 0, 86400])
-    async def test_a_dead_leader_is_replaced_15_s_after_the_first_look_at_its_lease(
-        self, skew_s: float
-    ) -> None:
+    async def test_a_dead_leader_is_replaced_15_s_after_the_first_look_at_its_lease(self, skew_s: float) -> None:
         world = World()
         world.put(holderIdentity="dead", leaseDurationSeconds=15, renewTime="2020-01-01T00:00:00.000000Z")
         elector = world.elector(skew_s=skew_s)

@@ -83,9 +83,7 @@ async def test_admission_is_counted(tmp_path: Path) -> None:
         assert caller.value("controller_runtime_webhook_requests_in_flight", webhook="/agree") == 0
 
 
-async def test_an_exception_is_answered_without_its_text(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_exception_is_answered_without_its_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(tmp_path, leak=leak, agree=agree) as caller:
         response = await caller.admit("/leak")
         assert not response["allowed"]
@@ -125,9 +123,7 @@ async def test_a_review_that_cannot_be_read_is_answered_to_its_sender(tmp_path: 
         (b'{"kind": "KIND", "apiVersion": "GROUP/v1", "request": {"uid": 1}}', "got 1"),
     ],
 )
-async def test_what_is_no_review_is_refused_in_words(
-    tmp_path: Path, path: str, body: bytes, problem: str
-) -> None:
+async def test_what_is_no_review_is_refused_in_words(tmp_path: Path, path: str, body: bytes, problem: str) -> None:
     kind, group = {
         "/agree": (b"AdmissionReview", b"admission.k8s.io"),
         "/convert": (b"ConversionReview", b"apiextensions.k8s.io"),
@@ -234,9 +230,7 @@ async def test_a_stop_finishes_what_is_in_flight_and_accepts_no_more(tmp_path: P
     tls = client_tls((tmp_path / "ca.crt").read_bytes())
     async with (
         started(server) as task,
-        aiohttp.ClientSession(
-            f"https://localhost:{server.port}", connector=aiohttp.TCPConnector(ssl=tls)
-        ) as session,
+        aiohttp.ClientSession(f"https://localhost:{server.port}", connector=aiohttp.TCPConnector(ssl=tls)) as session,
         asyncio.TaskGroup() as tasks,
     ):
         caller = Caller(session, Metrics())

@@ -38,9 +38,7 @@ async def echoing(watcher: CertificateWatcher) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def connected(
-    port: int, tls: ssl.SSLContext
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(port: int, tls: ssl.SSLContext) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection("localhost", port, ssl=tls)
     try:
         yield reader, writer

@@ -52,9 +52,7 @@ class Caller:
         """The response in the review that answers."""
         api_version = f"apiextensions.k8s.io/{version}"
         request = {"uid": UID, "desiredAPIVersion": to, "objects": objects}
-        return await self._ask(
-            path, {"apiVersion": api_version, "kind": "ConversionReview", "request": request}
-        )
+        return await self._ask(path, {"apiVersion": api_version, "kind": "ConversionReview", "request": request})
 
     async def _ask(self, path: str, review: Obj) -> Obj:
         status, text = await self.post(path, codec.dumps(review))

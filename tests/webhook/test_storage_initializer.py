@@ -68,9 +68,7 @@ def test_what_the_pod_has_stays_and_comes_first() -> None:
         "volumeMounts": [{"name": "v", "mountPath": "/v"}],
         "securityContext": {"runAsUser": 7},
     }
-    spec = injected(
-        pod(containers=[{"name": "x"}, server], volumes=[{"name": "v"}], initContainers=[{"name": "i"}])
-    )
+    spec = injected(pod(containers=[{"name": "x"}, server], volumes=[{"name": "v"}], initContainers=[{"name": "i"}]))
     assert spec["containers"][0] == {"name": "x"}
     assert spec["containers"][1]["volumeMounts"] == [
         {"name": "v", "mountPath": "/v"},

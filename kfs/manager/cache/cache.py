@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from kfs.manager.cache.informer import Informer, Scope
-from kfs.manager.client.transport import Transport
-from kfs.manager.clock import Clock
-from kfs.manager.metrics import Metrics
-from kfs.manager.objects.kinds import Kind, ObjectKey
-from kfs.manager.objects.tree import Frozen
-from kfs.manager.runnables import Started
+
+if TYPE_CHECKING:
+    from kfs.manager.client.transport import Transport
+    from kfs.manager.clock import Clock
+    from kfs.manager.metrics import Metrics
+    from kfs.manager.objects.kinds import Kind, ObjectKey
+    from kfs.manager.objects.tree import Frozen
+    from kfs.manager.runnables import Started
 
 
 class Cache:
@@ -57,7 +60,7 @@ class Cache:
         Raises:
             ValueError: a selector that only a server can evaluate (text, or fields): read live, or watch a scope.
         """
-        if isinstance(labels, str) and labels or fields:
+        if (isinstance(labels, str) and labels) or fields:
             raise ValueError("a cached list takes labels as a mapping and no field selector; read live for others")
         informer = self.informer(kind)
         await informer.synced()

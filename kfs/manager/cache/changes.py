@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kfs.manager.objects.kinds import ObjectKey
 from kfs.manager.objects.tree import Frozen, key_of, resource_version
+
+if TYPE_CHECKING:
+    from kfs.manager.objects.kinds import ObjectKey
 
 
 @dataclass(frozen=True, slots=True)

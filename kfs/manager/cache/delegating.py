@@ -5,14 +5,17 @@ Upstream: kubernetes-sigs/controller-runtime `pkg/client/client.go` (the delegat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kfs.manager.cache.cache import Cache
 from kfs.manager.client.client import Client, PatchType
-from kfs.manager.objects.kinds import Kind, ObjectKey
 from kfs.manager.objects.tree import Frozen, Obj
 from kfs.manager.objects.tree import resource_version as version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kfs.manager.cache.cache import Cache
+    from kfs.manager.objects.kinds import Kind, ObjectKey
 
 
 class DelegatingClient:

@@ -12,15 +12,18 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kfs.manager.cache.changes import Change, ChangeHandler
 from kfs.manager.cache.store import Store
 from kfs.manager.cache.watcher import Failed, Listed, Removed, Selection, Step, Upserted, follow
-from kfs.manager.client.transport import Transport
-from kfs.manager.clock import Clock
-from kfs.manager.metrics import Metrics
-from kfs.manager.objects.kinds import Kind, ObjectKey
 from kfs.manager.objects.tree import Frozen, Obj, clone, key_of
+
+if TYPE_CHECKING:
+    from kfs.manager.client.transport import Transport
+    from kfs.manager.clock import Clock
+    from kfs.manager.metrics import Metrics
+    from kfs.manager.objects.kinds import Kind, ObjectKey
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ class Informer:
         self._metrics = metrics
         self._transform = transform
         self._handlers: list[ChangeHandler] = []
-        self._unlisted = {selection: "not listed yet" for selection in scope.selections()}
+        self._unlisted = dict.fromkeys(scope.selections(), "not listed yet")
         self._synced = asyncio.Event()
 
     @property

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kfs.manager.cache.changes import Change
-from kfs.manager.objects.kinds import ObjectKey
 from kfs.manager.objects.tree import Frozen, key_of, labels, resource_version, uid
+
+if TYPE_CHECKING:
+    from kfs.manager.objects.kinds import ObjectKey
 
 IndexFunction = Callable[[Frozen], Iterable[str]]
 
@@ -95,11 +98,15 @@ class Store:
         changes = [self.upsert(obj, initial=True) for obj in listed]
         kept = {change.key for change in changes}
         gone = [
-            obj for key, obj in self._objects.items() if key not in kept and (not namespace or key.namespace == namespace)
+            obj
+            for key, obj in self._objects.items()
+            if key not in kept and (not namespace or key.namespace == namespace)
         ]
         changes += [change for obj in gone if (change := self.remove(obj, unseen=True)) is not None]
         at = int(version) if version.isdigit() else 0
-        for key in [k for k, w in self._writes.items() if w.version <= at and (not namespace or k.namespace == namespace)]:
+        for key in [
+            k for k, w in self._writes.items() if w.version <= at and (not namespace or k.namespace == namespace)
+        ]:
             del self._writes[key]
         return changes
 

@@ -14,18 +14,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kfs.manager.client import calls
 from kfs.manager.client.client import LIST_PAGE, list_items
-from kfs.manager.client.transport import Transport
 from kfs.manager.clock import backoff
 from kfs.manager.errors import ApiError, DecodeError, Gone, KfsError, NotFound, TransportError, api_error
 from kfs.manager.objects import codec
-from kfs.manager.objects.kinds import Kind
 from kfs.manager.objects.tree import Frozen, Obj, resource_version
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from kfs.manager.client.transport import Transport
+    from kfs.manager.objects.kinds import Kind
 
 log = logging.getLogger(__name__)
 
@@ -142,9 +146,7 @@ async def _watch(
     transport: Transport, kind: Kind, selection: Selection, version: str
 ) -> AsyncGenerator[Upserted | Removed | Alive, None]:
     timeout_s = int(WATCH_MIN_S * (1 + random.random()))
-    call = calls.watch(
-        kind, selection.namespace, version, timeout_s, labels=selection.labels, fields=selection.fields
-    )
+    call = calls.watch(kind, selection.namespace, version, timeout_s, labels=selection.labels, fields=selection.fields)
     loop = asyncio.get_running_loop()
     opened_at, events = loop.time(), 0
     async with transport.stream(call) as lines:

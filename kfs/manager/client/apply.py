@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from kfs.manager.client.client import Client, PatchType, Reader, Writer
 from kfs.manager.errors import AlreadyExists, Conflict, NotOwnedError
-from kfs.manager.objects.child import Child
 from kfs.manager.objects.equality import differences
 from kfs.manager.objects.kinds import Kind, ObjectKey
 from kfs.manager.objects.tree import (
@@ -24,6 +24,9 @@ from kfs.manager.objects.tree import (
     resource_version,
     uid,
 )
+
+if TYPE_CHECKING:
+    from kfs.manager.objects.child import Child
 
 log = logging.getLogger(__name__)
 

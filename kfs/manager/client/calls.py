@@ -5,15 +5,18 @@ Upstream: kube-rs/kube `kube-core/src/request.rs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from kfs.manager.objects import codec
-from kfs.manager.objects.kinds import Kind, ObjectKey
 from kfs.manager.objects.tree import Frozen, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kfs.manager.objects.kinds import Kind, ObjectKey
 
 JSON = "application/json"
 
@@ -53,7 +56,10 @@ def list_page(
 ) -> Call:
     """One page of a collection; `limit` 0 asks for all of it."""
     query = _query(
-        labelSelector=labels, fieldSelector=fields, limit=str(limit) if limit else "", **{"continue": continue_}
+        labelSelector=labels,
+        fieldSelector=fields,
+        limit=str(limit) if limit else "",
+        **{"continue": continue_},
     )
     return Call("GET", kind.path(namespace), query)
 

@@ -5,16 +5,19 @@ Upstream: kubernetes-sigs/controller-runtime `pkg/client/interfaces.go`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kfs.manager.client import calls
 from kfs.manager.client.calls import Call, PatchType
-from kfs.manager.client.transport import Transport
 from kfs.manager.errors import NotFound
 from kfs.manager.objects import codec
-from kfs.manager.objects.kinds import Kind, ObjectKey
 from kfs.manager.objects.tree import Frozen, Obj, sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kfs.manager.client.transport import Transport
+    from kfs.manager.objects.kinds import Kind, ObjectKey
 
 __all__ = ["Client", "LiveClient", "PatchType", "Reader", "Writer"]
 
@@ -139,9 +142,7 @@ class LiveClient:
     async def delete(
         self, kind: Kind, key: ObjectKey, *, uid: str = "", resource_version: str = "", propagation: str = ""
     ) -> None:
-        await self._object(
-            calls.delete(kind, key, uid=uid, resource_version=resource_version, propagation=propagation)
-        )
+        await self._object(calls.delete(kind, key, uid=uid, resource_version=resource_version, propagation=propagation))
 
     async def _object(self, call: Call) -> Obj:
         return codec.loads_object((await self._transport.send(call)).body)

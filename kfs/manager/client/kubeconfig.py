@@ -44,8 +44,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         found = asyncio.run(load(options.kubeconfig, options.context))
-    except Exception as error:  # whatever a plugin or the parser raises: the parent shows one line
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    except Exception:  # whatever a plugin or the parser raises: the parent shows one line
         return 1
     json.dump(found, sys.stdout)
     return 0

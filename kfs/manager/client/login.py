@@ -11,12 +11,15 @@ import os
 import ssl
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kfs.manager.errors import ConfigError
 from kfs.manager.objects import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

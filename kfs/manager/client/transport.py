@@ -9,21 +9,24 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from kfs import __version__
-from kfs.manager.client.calls import Call
-from kfs.manager.client.login import Connection
 from kfs.manager.errors import DecodeError, TransportError, api_error
-from kfs.manager.metrics import Metrics
 from kfs.manager.objects import codec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from kfs.manager.client.calls import Call
+    from kfs.manager.client.login import Connection
+    from kfs.manager.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -91,28 +94,28 @@ class HttpTransport:
 
     @contextlib.asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
-        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=WATCH_SILENCE_S)
-        async with self._request(call, timeout) as response:
+        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=WATCH_SILENCE_S)
+        async with self._request(call, limits) as response:
             if response.status >= 400:
                 body = await response.read()
                 raise api_error(response.status, _status(body), _retry_after(response.headers))
             yield _lines(response)
 
     @contextlib.asynccontextmanager
-    async def _request(self, call: Call, timeout: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _request(self, call: Call, limits: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
         """One exchange, repeated once with a fresh login when the server does not know us (any more)."""
         try:
-            response = await self._exchange(call, timeout, fresh=False)
+            response = await self._exchange(call, limits, fresh=False)
             if response.status == 401:
                 response.release()
-                response = await self._exchange(call, timeout, fresh=True)
+                response = await self._exchange(call, limits, fresh=True)
             async with response:
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             text = str(error) or type(error).__name__
             raise TransportError(f"{call.method} {call.path}: {text}") from error
 
-    async def _exchange(self, call: Call, timeout: aiohttp.ClientTimeout, fresh: bool) -> aiohttp.ClientResponse:
+    async def _exchange(self, call: Call, limits: aiohttp.ClientTimeout, fresh: bool) -> aiohttp.ClientResponse:
         headers = {"Content-Type": call.content_type} if call.body is not None else {}
         if authorization := await self._connection.authorization(fresh):
             headers["Authorization"] = authorization
@@ -123,7 +126,7 @@ class HttpTransport:
                 URL(self._connection.server + call.target, encoded=True),
                 data=call.body,
                 headers=headers,
-                timeout=timeout,
+                timeout=limits,
                 ssl=self._connection.tls,
                 server_hostname=self._connection.server_name or None,
                 proxy=self._connection.proxy or None,

@@ -7,19 +7,21 @@ Upstream: kubernetes-sigs/controller-runtime `pkg/builder/controller.go`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from kfs.manager.cache.cache import Cache
-from kfs.manager.cache.informer import Scope
 from kfs.manager.controller.controller import DEFAULT_WORKERS, Controller, Source
 from kfs.manager.controller.handlers import KeysOf, controller_of_kind, itself
 from kfs.manager.controller.predicates import Predicate, version_changed
 from kfs.manager.controller.ratelimit import default_limiter
-from kfs.manager.controller.reconcile import Reconcile
 from kfs.manager.controller.workqueue import WorkQueue
-from kfs.manager.metrics import Metrics
-from kfs.manager.objects.kinds import Kind, ObjectKey
 from kfs.manager.runnables import Phase, Runnable
+
+if TYPE_CHECKING:
+    from kfs.manager.cache.cache import Cache
+    from kfs.manager.cache.informer import Scope
+    from kfs.manager.controller.reconcile import Reconcile
+    from kfs.manager.metrics import Metrics
+    from kfs.manager.objects.kinds import Kind, ObjectKey
 
 
 class Host(Protocol):
@@ -62,7 +64,13 @@ class ControllerBuilder:
         """
         queue: WorkQueue[ObjectKey] = WorkQueue(self._name, default_limiter(), self._host.metrics)
         controller = Controller(
-            self._name, reconcile, self._sources, queue, self._host.metrics, workers=workers, timeout_s=timeout_s
+            self._name,
+            reconcile,
+            self._sources,
+            queue,
+            self._host.metrics,
+            workers=workers,
+            timeout_s=timeout_s,
         )
         self._host.add(controller, Phase.LEADER)
         return controller

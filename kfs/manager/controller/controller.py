@@ -9,20 +9,24 @@ import asyncio
 import contextvars
 import logging
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from kfs.manager.cache.changes import Change
-from kfs.manager.cache.informer import Informer
-from kfs.manager.controller.handlers import KeysOf
-from kfs.manager.controller.predicates import Predicate
 from kfs.manager.controller.reconcile import Reconcile, Result
 from kfs.manager.controller.workqueue import LOW_PRIORITY, Item, QueueShutDown, WorkQueue
 from kfs.manager.errors import Conflict, KfsError, TerminalError
-from kfs.manager.metrics import Metrics
-from kfs.manager.objects.kinds import ObjectKey
-from kfs.manager.runnables import Started
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kfs.manager.cache.changes import Change
+    from kfs.manager.cache.informer import Informer
+    from kfs.manager.controller.handlers import KeysOf
+    from kfs.manager.controller.predicates import Predicate
+    from kfs.manager.metrics import Metrics
+    from kfs.manager.objects.kinds import ObjectKey
+    from kfs.manager.runnables import Started
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +115,12 @@ class Controller:
 
     async def _one(self, item: Item[ObjectKey]) -> None:
         key = item.key
-        fields = {"controller": self.name, "key": str(key), "reconcile_id": uuid.uuid4().hex[:12], "reason": item.reason}
+        fields = {
+            "controller": self.name,
+            "key": str(key),
+            "reconcile_id": uuid.uuid4().hex[:12],
+            "reason": item.reason,
+        }
         token = reconcile_fields.set(fields)
         outcome = "error"
         try:
@@ -136,7 +145,10 @@ class Controller:
             log.info("conflict, trying again", extra={"error": str(error)})
         except KfsError as error:
             self._retry(item)
-            log.error("reconciling failed, trying again", extra={"error": str(error), "retries": self.queue.retries(key)})
+            log.error(
+                "reconciling failed, trying again",
+                extra={"error": str(error), "retries": self.queue.retries(key)},
+            )
         except TimeoutError:
             self._retry(item)
             log.error("reconciling took too long, trying again", extra={"timeout_s": self._timeout_s})

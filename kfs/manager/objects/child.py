@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kfs.manager.objects.kinds import Kind
-from kfs.manager.objects.tree import Frozen, Obj
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kfs.manager.objects.kinds import Kind
+    from kfs.manager.objects.tree import Frozen, Obj
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from kfs.manager.errors import DecodeError, ValidationError
-from kfs.manager.objects.tree import Obj
+
+if TYPE_CHECKING:
+    from kfs.manager.objects.tree import Obj
 
 T = TypeVar("T")
 
@@ -47,7 +49,7 @@ def loads_object(data: bytes | bytearray | memoryview | str) -> Obj:
     value = loads(data)
     if not isinstance(value, dict):
         raise DecodeError(f"Expected a JSON object, got {type(value).__name__}")
-    return cast(Obj, value)
+    return cast("Obj", value)
 
 
 def convert(tree: Any, record: type[T], at: str = "") -> T:
@@ -70,5 +72,5 @@ def convert(tree: Any, record: type[T], at: str = "") -> T:
 
 def builtins(record: Any) -> Any:
     """A typed record as a JSON tree of fresh dicts and lists."""
-    return msgspec.to_builtins(record)
-
+    # Through JSON: msgspec's own conversion leaves tuples as they are.
+    return _decoder.decode(_encoder.encode(record))

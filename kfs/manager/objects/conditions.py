@@ -6,13 +6,16 @@ status, reason, message or severity does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from kfs.manager.clock import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
 TRUE = "True"
 FALSE = "False"
@@ -25,7 +28,7 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     """One condition, as it stands in `status.conditions`."""
 
     type: str
-    status: str = UNKNOWN
+    status: str
     severity: str = ""
     last_transition_time: str = ""
     reason: str = ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kfs.manager.objects.tree import Obj
+if TYPE_CHECKING:
+    from kfs.manager.objects.tree import Obj
 
 
 def json_patch(before: Any, after: Any) -> list[Obj]:

@@ -16,7 +16,7 @@ Frozen = Mapping[str, Any]
 
 def clone(value: Frozen) -> Obj:
     """A deep copy of a JSON tree; about three times as fast as `copy.deepcopy`."""
-    return cast(Obj, _clone(value))
+    return cast("Obj", _clone(value))
 
 
 def _clone(value: Any) -> Any:
@@ -104,7 +104,7 @@ def controller_of(obj: Frozen) -> Frozen | None:
     """The owner reference with `controller: true`, or None."""
     for ref in sequence(obj, "metadata", "ownerReferences"):
         if ref.get("controller"):
-            return cast(Frozen, ref)
+            return cast("Frozen", ref)
     return None
 
 

@@ -43,10 +43,7 @@ OLDEST_GO = (1, 24, 0)
 PROGRESS_SECONDS = 15.0
 """Seconds between two lines of progress."""
 
-REMEDY = (
-    "to use binaries that you have, set KUBEBUILDER_ASSETS to a folder "
-    "that holds etcd, kube-apiserver and kubectl"
-)
+REMEDY = "to use binaries that you have, set KUBEBUILDER_ASSETS to a folder that holds etcd, kube-apiserver and kubectl"
 
 
 class ControlPlaneUnavailable(Exception):
@@ -110,9 +107,7 @@ SOURCES = (
 )
 
 
-def find_binaries(
-    environ: Mapping[str, str] | None = None, report: Report | None = None
-) -> ControlPlaneBinaries:
+def find_binaries(environ: Mapping[str, str] | None = None, report: Report | None = None) -> ControlPlaneBinaries:
     """Where the binaries are, after a build when there is no other way.
 
     `environ` defaults to the process's environment; `report` is told of progress, a line at a time, and
@@ -127,13 +122,9 @@ def find_binaries(
         found = ControlPlaneBinaries.in_folder(Path(assets))
         if not found.missing():
             return found
-        report(
-            f"KUBEBUILDER_ASSETS={assets} lacks {', '.join(found.missing())}: looking in the cache instead"
-        )
+        report(f"KUBEBUILDER_ASSETS={assets} lacks {', '.join(found.missing())}: looking in the cache instead")
     root = cache_root(environ) / "control-plane"
-    folder = root / "-".join(
-        ["kubernetes", KUBERNETES_VERSION, "etcd", ETCD_VERSION, sys.platform, platform.machine()]
-    )
+    folder = root / "-".join(["kubernetes", KUBERNETES_VERSION, "etcd", ETCD_VERSION, sys.platform, platform.machine()])
     found = ControlPlaneBinaries.in_folder(folder)
     if found.missing():
         try:
@@ -142,9 +133,7 @@ def find_binaries(
                 if found.missing():
                     _build_all(folder, environ, report)
         except OSError as error:
-            raise ControlPlaneUnavailable(
-                f"cannot build a control plane in {root}: {error}; {REMEDY}"
-            ) from error
+            raise ControlPlaneUnavailable(f"cannot build a control plane in {root}: {error}; {REMEDY}") from error
     return found
 
 
@@ -234,9 +223,7 @@ def _go_version(text: str) -> tuple[int, ...]:
     return tuple(int(part or 0) for part in match.groups()) if match else ()
 
 
-def _build(
-    source: _Source, go: str, settings: Mapping[str, str], work: Path, finished: Path, report: Report
-) -> None:
+def _build(source: _Source, go: str, settings: Mapping[str, str], work: Path, finished: Path, report: Report) -> None:
     """Build the source's commands into `finished`, from a main module made in `work`.
 
     Go checks every module against its checksum database as usual.

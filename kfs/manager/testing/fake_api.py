@@ -13,17 +13,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from kfs.manager.client.calls import Call, PatchType
 from kfs.manager.client.transport import Reply
 from kfs.manager.errors import KfsError, TransportError, api_error
 from kfs.manager.objects import codec
-from kfs.manager.objects.kinds import Kind
 from kfs.manager.objects.tree import Obj, clone
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from kfs.manager.objects.kinds import Kind
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 SERVER_SET = frozenset({"uid", "creationTimestamp", "deletionTimestamp", "generation"})
@@ -237,9 +240,7 @@ class FakeApi:
         meta = current["metadata"]
         for name, wanted in (options.get("preconditions") or {}).items():
             if meta.get(name) != wanted:
-                raise _error(
-                    409, "Conflict", f"Precondition failed: {name} is {meta.get(name)}, not {wanted}"
-                )
+                raise _error(409, "Conflict", f"Precondition failed: {name} is {meta.get(name)}, not {wanted}")
         if meta.get("finalizers"):
             if meta.get("deletionTimestamp"):
                 return current
@@ -259,9 +260,7 @@ class FakeApi:
             meta |= {k: v for k, v in current["metadata"].items() if k in SERVER_SET and k not in meta}
         if current is None:
             pass
-        elif {**obj, "metadata": None} == {**current, "metadata": None} and _same_metadata(
-            meta, current["metadata"]
-        ):
+        elif {**obj, "metadata": None} == {**current, "metadata": None} and _same_metadata(meta, current["metadata"]):
             return current
         elif _spec(obj) != _spec(current):
             meta["generation"] = current["metadata"]["generation"] + 1
@@ -307,9 +306,7 @@ def _spec(obj: Obj) -> Obj:
 
 def _same_metadata(a: Obj, b: Obj) -> bool:
     server_set = ("resourceVersion", "generation")
-    return {k: v for k, v in a.items() if k not in server_set} == {
-        k: v for k, v in b.items() if k not in server_set
-    }
+    return {k: v for k, v in a.items() if k not in server_set} == {k: v for k, v in b.items() if k not in server_set}
 
 
 def _merge(target: Any, patch: Obj) -> Obj:

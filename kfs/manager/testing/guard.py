@@ -36,9 +36,7 @@ class GuardedProcess:
     Raises ChildProcessError when the command cannot be run.
     """
 
-    def __init__(
-        self, command: Sequence[str], *, folder: Path, log: Path, remove: Path | None = None
-    ) -> None:
+    def __init__(self, command: Sequence[str], *, folder: Path, log: Path, remove: Path | None = None) -> None:
         self.name = Path(command[0]).name
         self._log = log
         removal = [] if remove is None else ["--remove", str(remove)]

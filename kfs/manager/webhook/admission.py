@@ -81,9 +81,7 @@ def allowed(warnings: Sequence[str] = ()) -> AdmissionResponse:
 
 def denied(message: str, warnings: Sequence[str] = ()) -> AdmissionResponse:
     """No, by a rule: the user reads `admission webhook "NAME" denied the request: MESSAGE`."""
-    return AdmissionResponse(
-        allowed=False, code=403, reason="Forbidden", message=message, warnings=tuple(warnings)
-    )
+    return AdmissionResponse(allowed=False, code=403, reason="Forbidden", message=message, warnings=tuple(warnings))
 
 
 def errored(code: int, message: str) -> AdmissionResponse:

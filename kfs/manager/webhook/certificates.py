@@ -121,9 +121,7 @@ def _issue(directory: Path, hosts: set[str], now: datetime) -> None:
     chain = _read(cert_file) if cert_file.exists() else None
     if chain is not None and not authority.issued(chain):
         if not key_file.exists():
-            raise ConfigError(
-                f"{cert_file}: {KEY_FILE} is missing beside it: add it, or remove the certificate"
-            )
+            raise ConfigError(f"{cert_file}: {KEY_FILE} is missing beside it: add it, or remove the certificate")
         return
     if chain is not None and key_file.exists():
         leaf = authority.leaf(chain)
@@ -135,9 +133,7 @@ def _issue(directory: Path, hosts: set[str], now: datetime) -> None:
     try:
         issued = authority.issue(sorted(hosts), key, now)
     except ValueError as error:
-        raise ConfigError(
-            f"cannot issue a certificate for {', '.join(sorted(hosts)) or 'no host'}: {error}"
-        ) from error
+        raise ConfigError(f"cannot issue a certificate for {', '.join(sorted(hosts)) or 'no host'}: {error}") from error
     _write(cert_file, issued, 0o644)
     if not key_file.exists():
         _write(key_file, key, 0o600)
@@ -164,8 +160,7 @@ def _authority(directory: Path, now: datetime) -> Authority:
         authority = Authority.create(_read(key_file), now)
     except ValueError as error:
         raise ConfigError(
-            f"{ca_file}, {key_file}: they cannot be used: {error}: "
-            f"remove both, and {CERT_FILE} and {KEY_FILE}"
+            f"{ca_file}, {key_file}: they cannot be used: {error}: remove both, and {CERT_FILE} and {KEY_FILE}"
         ) from error
     _write(ca_file, authority.certificate, 0o644)
     return authority

@@ -26,9 +26,7 @@ Raising `ValidationError` refuses the whole review, with the error's message.
 SLICE_S = 0.01
 
 
-async def convert_all(
-    handler: ConversionHandler, objects: Sequence[Frozen], api_version: str
-) -> list[Frozen]:
+async def convert_all(handler: ConversionHandler, objects: Sequence[Frozen], api_version: str) -> list[Frozen]:
     """The objects in `api_version`; those which are in it already are passed on as they are.
 
     Raises:

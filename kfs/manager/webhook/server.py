@@ -175,9 +175,7 @@ class WebhookServer:
         if request.method != "POST":
             return web.Response(status=405, headers={"Allow": "POST"}, text="webhooks are called by POST")
         if request.content_type != "application/json":
-            return web.Response(
-                status=415, text=f"Content-Type: want application/json, got {request.content_type}"
-            )
+            return web.Response(status=415, text=f"Content-Type: want application/json, got {request.content_type}")
         timeout_s = _answer_within(request.query.get("timeout", ""), route.timeout_s)
         try:
             async with asyncio.timeout(timeout_s):

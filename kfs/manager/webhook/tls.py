@@ -76,9 +76,7 @@ class CertificateWatcher:
             except ConfigError as error:
                 if str(error) != complaint:
                     complaint = str(error)
-                    log.error(
-                        "cannot reload the certificate, keeping the old one", extra={"error": complaint}
-                    )
+                    log.error("cannot reload the certificate, keeping the old one", extra={"error": complaint})
                 continue
             complaint = ""
             if changed:

@@ -32,8 +32,14 @@ CASES: dict[str, tuple[list[tuple[str, str, str]], tuple[str, str]]] = {
     "all true": ([("PredictorReady", TRUE, ""), ("IngressReady", TRUE, "")], (TRUE, "")),
     "one false": ([("PredictorReady", FALSE, "oom"), ("IngressReady", TRUE, "")], (FALSE, "oom")),
     "one unknown": ([("PredictorReady", UNKNOWN, "Deploying")], (UNKNOWN, "Deploying")),
-    "false beats unknown": ([("PredictorReady", FALSE, "oom"), ("IngressReady", UNKNOWN, "wait")], (FALSE, "oom")),
-    "the last false speaks": ([("PredictorReady", FALSE, "oom"), ("IngressReady", FALSE, "gone")], (FALSE, "gone")),
+    "false beats unknown": (
+        [("PredictorReady", FALSE, "oom"), ("IngressReady", UNKNOWN, "wait")],
+        (FALSE, "oom"),
+    ),
+    "the last false speaks": (
+        [("PredictorReady", FALSE, "oom"), ("IngressReady", FALSE, "gone")],
+        (FALSE, "gone"),
+    ),
     "recovers": (
         [("PredictorReady", FALSE, "oom"), ("IngressReady", TRUE, ""), ("PredictorReady", TRUE, "")],
         (TRUE, ""),

@@ -49,8 +49,9 @@ def test_different(a: Any, b: Any, path: str) -> None:
 
 trees = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x", "1", "1000m"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["a", "b", "limits", "cpu"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "limits", "cpu"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

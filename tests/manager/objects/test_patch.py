@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from kfs.manager.objects.patch import json_patch, merge_patch
 from kfs.manager.objects.tree import Obj, clone
 
-scalars = st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-1, 1).map(lambda f: round(f, 1)) | st.text(max_size=2)
+scalars = (
+    st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-1, 1).map(lambda f: round(f, 1)) | st.text(max_size=2)
+)
 keys = st.sampled_from(["a", "b", "a/b", "~", "m~n/o"])
 trees = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=10
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=10,
 )
 objects = st.dictionaries(keys, trees, max_size=4)
 
