@@ -190,10 +190,18 @@ async def _allowed(verb: str, kind: Kind, answer: Awaitable[T]) -> T:
 
 
 async def _together(steps: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await all at once; the first error, once the others are stopped."""
+    """Await all at once. Each comes to its end, so that no write is cut off; then the first error is raised."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(_outcome(step)) for step in steps]
+    outcomes = [task.result() for task in running]
+    for outcome in outcomes:
+        if isinstance(outcome, KfsError):
+            raise outcome
+    return [outcome for outcome in outcomes if not isinstance(outcome, KfsError)]
+
+
+async def _outcome(step: Coroutine[Any, Any, T]) -> T | KfsError:
     try:
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(step) for step in steps]
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
-    return [task.result() for task in running]
+        return await step
+    except KfsError as error:
+        return error
