@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from kfs.api.constants import DEFAULT_NAMESPACE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DEFAULT_NAMESPACE = "kfserving-system"
 DEFAULT_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})

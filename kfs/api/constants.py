@@ -15,6 +15,8 @@ TRAINED_MODEL = Kind(GROUP, "v1alpha1", "TrainedModel", "trainedmodels")
 KNATIVE_SERVICE = Kind("serving.knative.dev", "v1", "Service", "services")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1alpha3", "VirtualService", "virtualservices")
 
+# Where the manager, its ConfigMap and its Service are unless the user says otherwise.
+DEFAULT_NAMESPACE: Final = "kfserving-system"
 # The ConfigMap with the project's configuration, in the manager's namespace.
 INFERENCE_SERVICE_CONFIG: Final = "inferenceservice-config"
 FINALIZER: Final = "inferenceservice.finalizers"

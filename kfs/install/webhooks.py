@@ -9,14 +9,14 @@ import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from kfs.api.constants import GROUP, INFERENCE_SERVICE_LABEL
+from kfs.api.constants import DEFAULT_NAMESPACE, GROUP, INFERENCE_SERVICE_LABEL
 from kfs.manager.objects.kinds import MUTATING_WEBHOOK_CONFIGURATION, VALIDATING_WEBHOOK_CONFIGURATION, Kind
 
 if TYPE_CHECKING:
     from kfs.manager.objects.tree import Obj
 
 SERVICE_NAME: Final = "kfserving-webhook-server-service"
-DEFAULT_NAMESPACE: Final = "kfserving-system"
+
 CONTROL_PLANE_LABEL: Final = "control-plane"
 CONVERSION_PATH: Final = "/convert"
 MUTATE_PODS_PATH: Final = "/mutate-pods"

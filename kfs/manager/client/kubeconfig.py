@@ -44,7 +44,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         found = asyncio.run(load(options.kubeconfig, options.context))
-    except Exception:  # whatever a plugin or the parser raises: the parent shows one line
+    except Exception as error:
+        # Whatever a plugin or the parser raises: the parent shows one line of it.
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
     json.dump(found, sys.stdout)
     return 0

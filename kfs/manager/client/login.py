@@ -42,16 +42,19 @@ class Connection:
     proxy: str = ""
 
 
-async def connect(kubeconfig: str = "", context: str = "") -> Connection:
-    """The connection that flag, environment or Pod name.
+async def connect(
+    kubeconfig: str = "", context: str = "", *, service_account: Path = SERVICE_ACCOUNT_DIR
+) -> Connection:
+    """The connection that flag, environment or Pod name; `service_account` is where a Pod finds its own.
 
     Raises:
         ConfigError: nothing usable; the message says what was tried and what to pass.
     """
     path = kubeconfig or os.environ.get("KUBECONFIG", "")
-    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT_DIR / "token").exists()
+    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and (service_account / "token").exists()
     if not path and in_cluster:
-        return _in_cluster(os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443"))
+        port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+        return _in_cluster(os.environ["KUBERNETES_SERVICE_HOST"], port, service_account)
     if not path and not (Path.home() / ".kube" / "config").exists():
         raise ConfigError(
             "no API server: not running in a Pod with a ServiceAccount, KUBECONFIG is not set and "
@@ -60,8 +63,8 @@ async def connect(kubeconfig: str = "", context: str = "") -> Connection:
     return await _from_kubeconfig(path, context)
 
 
-def _in_cluster(host: str, port: str) -> Connection:
-    token = SERVICE_ACCOUNT_DIR / "token"
+def _in_cluster(host: str, port: str, service_account: Path) -> Connection:
+    token = service_account / "token"
     host = f"[{host}]" if ":" in host else host
     cached, read_at = "", float("-inf")
 
@@ -72,7 +75,8 @@ def _in_cluster(host: str, port: str) -> Connection:
             cached, read_at = f"Bearer {token.read_text().strip()}", now
         return cached
 
-    tls = ssl.create_default_context(cafile=str(SERVICE_ACCOUNT_DIR / "ca.crt"))
+    tls = ssl.create_default_context(cafile=str(service_account / "ca.crt"))
+    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return Connection(f"https://{host}:{port}", tls, authorization)
 
 
@@ -107,7 +111,8 @@ async def _load(path: str, context: str) -> dict[str, object]:
     out, err = await child.communicate()
     if child.returncode:
         reason = err.decode(errors="replace").strip().splitlines()
-        raise ConfigError(f"kubeconfig {path or '(default)'}: {reason[-1] if reason else 'cannot be read'}")
+        where = f"kubeconfig {path or '(default)'}" + (f", context {context}" if context else "")
+        raise ConfigError(f"{where}: {reason[-1] if reason else 'cannot be read'}")
     return codec.loads_object(out)
 
 
