@@ -34,11 +34,14 @@ CONTAINER_NAME: Final = "kfserving-container"
 MODEL_MOUNT_PATH: Final = "/mnt/models"
 # A custom container names its model in this variable.
 STORAGE_URI_ENV: Final = "STORAGE_URI"
+GPU_RESOURCE: Final = "nvidia.com/gpu"
 HTTP_PORT: Final = 8080
 AGENT_PORT: Final = 9081
 
 INFERENCE_SERVICE_LABEL: Final = f"{GROUP}/inferenceservice"
 COMPONENT_LABEL: Final = "component"
+ENDPOINT_LABEL: Final = "endpoint"
+GKE_ACCELERATOR_ANNOTATION: Final = f"{GROUP}/gke-accelerator"
 VISIBILITY_LABEL: Final = "serving.knative.dev/visibility"
 CLUSTER_LOCAL: Final = "cluster-local"
 
@@ -51,6 +54,10 @@ DEFAULT_MIN_REPLICAS: Final = 1
 _INTERNAL: Final = f"internal.{GROUP}"
 STORAGE_URI_ANNOTATION: Final = f"{_INTERNAL}/storage-initializer-sourceuri"
 AGENT_ANNOTATION: Final = f"{_INTERNAL}/agent"
+# What an agent that pulls models works with: the ConfigMap that lists them, where that is mounted, where they go.
+MODEL_CONFIG_NAME_ANNOTATION: Final = f"{_INTERNAL}/configVolumeName"
+MODEL_CONFIG_PATH_ANNOTATION: Final = f"{_INTERNAL}/configMountPath"
+MODEL_DIR_ANNOTATION: Final = f"{_INTERNAL}/modelDir"
 LOGGER_ANNOTATION: Final = f"{_INTERNAL}/logger"
 LOGGER_URL_ANNOTATION: Final = f"{_INTERNAL}/logger-sink-url"
 LOGGER_MODE_ANNOTATION: Final = f"{_INTERNAL}/logger-mode"
