@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -72,6 +74,25 @@ def test_every_write_to_ready_and_to_gone(world: World) -> None:
         user.wait_ready(name)
         world.crash(n, after=after, act=partial(user.delete, name))
         eventually(partial(gone, user, name), f"gone as without a crash at {to_gone[n - 1]}")
+
+
+def test_the_first_signal_waits_for_work_under_way_and_the_second_does_not(world: World) -> None:
+    answer = threading.Event()
+    stuck = threading.Event()
+
+    def hang() -> None:
+        stuck.set()
+        answer.wait(60)
+
+    # The first write hangs in the proxy: the manager has to wait for it.
+    world.proxy.arm(1, after=False, kill=hang)
+    world.user.create(sklearn())
+    assert stuck.wait(30)
+    world.manager.signal(signal.SIGTERM)
+    assert world.manager.wait(1) is None
+    world.manager.signal(signal.SIGTERM)
+    assert world.manager.wait(5) == 128 + signal.SIGTERM
+    answer.set()
 
 
 def same(user: User, name: str, expected: object) -> bool:
