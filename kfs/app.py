@@ -69,7 +69,7 @@ def build(options: Options, transport: HttpTransport, metrics: Metrics, clock: C
         elector=_elector(options, LiveClient(transport), clock, metrics) if options.leader_elect else None,
     )
     configs = ConfigSource(manager.cache, options.namespace)
-    server = _webhook_server(options, configs, metrics)
+    server = _webhook_server(options, configs, manager.live, metrics)
     manager.add(server, Phase.WEBHOOKS)
     manager.add(metrics_server(options.metrics_addr, metrics), Phase.HTTP)
     manager.add(probe_server(options.health_probe_addr, _probes(manager, configs, server)), Phase.HTTP)
@@ -78,9 +78,9 @@ def build(options: Options, transport: HttpTransport, metrics: Metrics, clock: C
     return manager
 
 
-def _webhook_server(options: Options, configs: ConfigSource, metrics: Metrics) -> WebhookServer:
+def _webhook_server(options: Options, configs: ConfigSource, live: LiveClient, metrics: Metrics) -> WebhookServer:
     server = WebhookServer(options.webhook_host, options.webhook_port, options.cert_dir, metrics)
-    server.register(webhooks.MUTATE_PODS_PATH, pod_mutator(configs.current))
+    server.register(webhooks.MUTATE_PODS_PATH, pod_mutator(configs.current, live))
     server.register(webhooks.MUTATE_V1BETA1_PATH, defaulter(configs.current))
     server.register(webhooks.VALIDATE_V1BETA1_PATH, validator())
     return server

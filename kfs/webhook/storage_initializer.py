@@ -7,7 +7,7 @@ Upstream: kserve/kserve v0.5.1 `pkg/webhook/admission/pod/storage_initializer_in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kfs.api.constants import (
     AGENT_ANNOTATION,
@@ -17,39 +17,46 @@ from kfs.api.constants import (
     STORAGE_URI_ENV,
 )
 from kfs.manager.errors import ValidationError
-from kfs.manager.objects.tree import clone, mapping, sequence
+from kfs.manager.objects.tree import annotations as annotations_of
+from kfs.manager.objects.tree import sequence
+from kfs.webhook.containers import append, containers, copy_security_context, grant, named
 
 if TYPE_CHECKING:
-    from kfs.api.config import Config
-    from kfs.manager.objects.tree import Obj
+    from kfs.manager.objects.tree import Frozen, Obj
+    from kfs.webhook.inputs import Inputs
 
 INIT_CONTAINER_NAME: Final = "storage-initializer"
-_MODEL_VOLUME = "kfserving-provision-location"
-_PVC_SCHEME = "pvc://"
-_PVC_VOLUME = "kfserving-pvc-source"
-_PVC_MOUNT_PATH = "/mnt/pvc"
+_MODEL_VOLUME: Final = "kfserving-provision-location"
+_PVC_SCHEME: Final = "pvc://"
+_PVC_VOLUME: Final = "kfserving-pvc-source"
+_PVC_MOUNT_PATH: Final = "/mnt/pvc"
 
 
-def inject_storage_initializer(pod: Obj, config: Config) -> None:
-    """Add the init container, its volumes and their mounts to a pod that asks for a model.
+def wants_storage_initializer(pod: Frozen) -> bool:
+    """Whether the pod asks for a model, does not have the init container yet, and no agent fetches models."""
+    asked = annotations_of(pod)
+    return (
+        STORAGE_URI_ANNOTATION in asked
+        and AGENT_ANNOTATION not in asked
+        and named(sequence(pod, "spec", "initContainers"), INIT_CONTAINER_NAME) is None
+    )
 
-    Not when it is there already, nor when the agent fetches the models.
+
+def inject_storage_initializer(pod: Obj, inputs: Inputs) -> None:
+    """Add the init container, with its credentials, and the volumes that it shares with the server.
 
     Raises:
         ValidationError: the pod has no container for the model.
-        ConfigError: section `storageInitializer` is bad.
+        ConfigError: section `storageInitializer` or `credentials` is bad.
     """
-    asked = mapping(pod, "metadata", "annotations")
-    source = asked.get(STORAGE_URI_ANNOTATION)
-    if source is None or AGENT_ANNOTATION in asked:
+    if not wants_storage_initializer(pod):
         return
-    if _named(sequence(pod, "spec", "initContainers"), INIT_CONTAINER_NAME) is not None:
-        return
-    settings = config.storage_initializer
-    server = _named(sequence(pod, "spec", "containers"), CONTAINER_NAME)
+    settings = inputs.config.storage_initializer
+    server = named(containers(pod), CONTAINER_NAME)
     if server is None:
         raise ValidationError(f"Invalid configuration: cannot find container: {CONTAINER_NAME}")
 
+    source = annotations_of(pod)[STORAGE_URI_ANNOTATION]
     volumes: list[Obj] = []
     mounts: list[Obj] = []
     if source.startswith(_PVC_SCHEME):
@@ -61,7 +68,7 @@ def inject_storage_initializer(pod: Obj, config: Config) -> None:
     model_mount = {"name": _MODEL_VOLUME, "mountPath": MODEL_MOUNT_PATH}
 
     # What is fetched from a claim is linked, not copied: the server needs the claim as well.
-    _append(server, "volumeMounts", *clone({"m": mounts})["m"], {**model_mount, "readOnly": True})
+    append(server, "volumeMounts", *mounts, {**model_mount, "readOnly": True})
     for variable in sequence(server, "env"):
         if variable.get("name") == STORAGE_URI_ENV and variable.get("value"):
             variable["value"] = MODEL_MOUNT_PATH
@@ -73,15 +80,7 @@ def inject_storage_initializer(pod: Obj, config: Config) -> None:
         "volumeMounts": [*mounts, model_mount],
         "resources": settings.resources(),
     }
-    if "securityContext" in server:
-        init_container["securityContext"] = clone(mapping(server, "securityContext"))
-    _append(pod["spec"], "volumes", *volumes)
-    _append(pod["spec"], "initContainers", init_container)
-
-
-def _named(containers: Any, name: str) -> Obj | None:
-    return next((c for c in containers if isinstance(c, dict) and c.get("name") == name), None)
-
-
-def _append(tree: Obj, field: str, *items: Obj) -> None:
-    tree[field] = [*(tree.get(field) or ()), *items]
+    copy_security_context(server, init_container)
+    append(pod["spec"], "volumes", *volumes)
+    grant(inputs.access(), init_container, pod)
+    append(pod["spec"], "initContainers", init_container)

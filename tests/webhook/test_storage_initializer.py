@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kfs.webhook.inputs import Inputs
 from kfs.webhook.pods import mutate
 from tests.samples import MODEL, config, pod
 
@@ -14,7 +15,7 @@ CLAIM_MOUNT = {"name": "kfserving-pvc-source", "mountPath": "/mnt/pvc", "readOnl
 
 
 def injected(tree: Any) -> Any:
-    return mutate(tree, config())["spec"]
+    return mutate(tree, Inputs(config()))["spec"]
 
 
 def test_the_model_is_fetched_into_a_shared_volume() -> None:
@@ -89,7 +90,6 @@ def test_a_custom_server_is_told_where_its_model_is() -> None:
     "tree",
     [
         pod(uri=None),
-        pod(annotations={"internal.serving.kubeflow.org/agent": "true"}),
         pod(initContainers=[{"name": "storage-initializer", "image": "mine"}]),
     ],
 )
