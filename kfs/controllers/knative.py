@@ -31,7 +31,7 @@ from kfs.api.constants import (
 )
 from kfs.api.frameworks import Model
 from kfs.api.inferenceservice import framework_of
-from kfs.api.knative_defaults import revision_defaults
+from kfs.api.knative_defaults import revision_defaults, with_filled_in
 from kfs.api.names import default_service_name
 from kfs.api.v1beta1 import ComponentExtension, FrameworkSpec
 from kfs.controllers.metadata import overlaid, passed_down
@@ -87,7 +87,7 @@ def merge_knative_service(observed: Frozen, desired: Frozen) -> Obj:
     formerly = {"labels": passed_down_last_time(observed)["labels"]}
     merged = clone(observed)
     merged["metadata"] = overlaid(mapping(observed, "metadata"), mapping(desired, "metadata"), formerly)
-    merged["spec"] = {**mapping(merged, "spec"), **clone(mapping(desired, "spec"))}
+    merged["spec"] |= with_filled_in(mapping(desired, "spec"), mapping(observed, "spec"))
     return merged
 
 
