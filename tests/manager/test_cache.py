@@ -14,12 +14,14 @@ from kfs.manager.client import LiveClient
 from kfs.manager.clock import SystemClock
 from kfs.manager.errors import Gone, ServerError, TransportError, api_error
 from kfs.manager.metrics import Metrics
-from kfs.manager.objects.kinds import CONFIG_MAP, SECRET, ObjectKey
+from kfs.manager.objects.kinds import CONFIG_MAP, SECRET, SERVICE, ObjectKey
 from kfs.manager.testing.fake_api import FakeApi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from kfs.manager.client.calls import Call
+    from kfs.manager.client.transport import Reply
     from kfs.manager.objects.tree import Obj
 
 pytestmark = pytest.mark.looptime
@@ -170,6 +172,92 @@ async def test_an_object_deleted_and_created_again_is_not_hidden() -> None:
         api.put(CONFIG_MAP, config_map(x="2"))
         await world.until(lambda: world.seen[-1] == "created a" and len(world.changes) == 3)
         assert (await world.client.get(CONFIG_MAP, A) or {})["data"] == {"x": "2"}
+
+
+class LateAnswers(FakeApi):
+    """A server whose answers to writes arrive when the test says so; the watch is faster."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived: dict[str, asyncio.Event] = {}
+
+    async def send(self, call: Call) -> Reply:
+        reply = await super().send(call)
+        if call.method in self.arrived:
+            await self.arrived[call.method].wait()
+        return reply
+
+
+async def test_an_answer_that_comes_after_the_objects_deletion_was_seen_does_not_bring_it_back() -> None:
+    api = LateAnswers()
+    api.put(CONFIG_MAP, config_map())
+    api.put(CONFIG_MAP, config_map(namespace="other"))
+    arrived = api.arrived["PATCH"] = asyncio.Event()
+    async with running(api) as world, asyncio.TaskGroup() as tasks:
+        await world.client.list(CONFIG_MAP)
+        tasks.create_task(world.client.patch(CONFIG_MAP, A, {"data": {"x": "1"}}))
+        await world.until(lambda: len(world.changes) == 3)
+        api.remove(CONFIG_MAP, "ns", "a")
+        await world.until(lambda: world.seen[-1] == "deleted a")
+        arrived.set()
+        await asyncio.sleep(1)
+        assert await world.client.get(CONFIG_MAP, A) is None
+        assert len(await world.client.list(CONFIG_MAP)) == 1
+
+
+async def test_answers_that_come_in_another_order_than_the_writes_leave_the_newest() -> None:
+    api = LateAnswers()
+    api.put(CONFIG_MAP, config_map())
+    first, second = asyncio.Event(), asyncio.Event()
+    async with running(api) as world, asyncio.TaskGroup() as tasks:
+        await world.client.list(CONFIG_MAP)
+        # The watch is down and stays behind both answers.
+        api.fail_next("GET", "configmaps", TransportError("down"), times=3)
+        api.cut_watches()
+        await asyncio.sleep(0.01)
+        api.arrived["PATCH"] = first
+        tasks.create_task(world.client.patch(CONFIG_MAP, A, {"data": {"x": "1"}}))
+        await asyncio.sleep(0.01)
+        api.arrived["PATCH"] = second
+        tasks.create_task(world.client.patch(CONFIG_MAP, A, {"data": {"x": "2"}}))
+        await asyncio.sleep(0.01)
+        second.set()
+        await asyncio.sleep(0.01)
+        first.set()
+        await asyncio.sleep(0.01)
+        assert (await world.client.get(CONFIG_MAP, A) or {})["data"] == {"x": "2"}
+
+
+async def test_an_object_that_a_finalizer_holds_is_not_hidden_by_its_deletion() -> None:
+    api = LateAnswers()
+    held = config_map()
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    uid = api.put(CONFIG_MAP, held)["metadata"]["uid"]
+    arrived = api.arrived["DELETE"] = asyncio.Event()
+    async with running(api) as world, asyncio.TaskGroup() as tasks:
+        await world.client.list(CONFIG_MAP)
+        tasks.create_task(world.client.delete(CONFIG_MAP, A, uid=uid))
+        await world.until(lambda: len(world.changes) == 2)
+        arrived.set()
+        await asyncio.sleep(1)
+        assert "deletionTimestamp" in (await world.client.get(CONFIG_MAP, A) or {})["metadata"]
+
+
+async def test_deleting_what_nobody_watches_starts_no_watch() -> None:
+    api = FakeApi()
+    uid = api.put(SERVICE, {"metadata": {"name": "a", "namespace": "ns"}})["metadata"]["uid"]
+    async with running(api) as world:
+        await world.client.delete(SERVICE, A, uid=uid)
+        await asyncio.sleep(1)
+        assert [c.method for c in api.calls if "services" in c.path] == ["DELETE"]
+
+
+async def test_a_server_that_forgets_at_once_is_not_asked_without_pause() -> None:
+    api = FakeApi()
+    api.fail_next("GET", "configmaps", Gone("too old", code=410), times=1000)
+    async with running(api):
+        await asyncio.sleep(60)
+        assert len(api.calls) < 20
 
 
 async def test_what_the_cache_returns_is_apart_from_what_the_caller_wrote() -> None:

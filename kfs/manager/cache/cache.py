@@ -66,6 +66,11 @@ class Cache:
         await informer.synced()
         return [*informer.store.list(namespace, labels if isinstance(labels, Mapping) else None)]
 
+    def known(self, kind: Kind, key: ObjectKey) -> Frozen | None:
+        """The object if a running informer has it; starts none and waits for none."""
+        found = (informer.store.get(key) for informer in self._of(kind))
+        return next((obj for obj in found if obj is not None), None)
+
     def wrote(self, kind: Kind, obj: Frozen) -> None:
         """Show readers a write of ours before the watch does."""
         for informer in self._of(kind):

@@ -71,7 +71,7 @@ class DelegatingClient:
         self, kind: Kind, key: ObjectKey, *, uid: str = "", resource_version: str = "", propagation: str = ""
     ) -> None:
         # Read before the answer: by then the watch may have shown the deletion already.
-        known = await self._cache.get(kind, key) if kind not in self._uncached and uid else None
+        known = self._cache.known(kind, key) if uid else None
         await self._live.delete(kind, key, uid=uid, resource_version=resource_version, propagation=propagation)
         if known is not None:
             self._cache.deleted(kind, key, uid, version_of(known))

@@ -63,7 +63,7 @@ class Informer:
     ) -> None:
         self.kind = kind
         self.scope = scope
-        self.store = Store()
+        self.store = Store(scope.namespaces or ("",))
         self._transport = transport
         self._clock = clock
         self._metrics = metrics

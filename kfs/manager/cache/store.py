@@ -30,9 +30,14 @@ class _Write:
 
 
 class Store:
-    """Keys to objects. Reads return what must not be edited: `clone` first."""
+    """Keys to objects. Reads return what must not be edited: `clone` first.
 
-    def __init__(self) -> None:
+    `namespaces` are those that have a watch each; the empty one stands for all.
+    """
+
+    def __init__(self, namespaces: Iterable[str] = ("",)) -> None:
+        # The version up to which each watch has shown everything.
+        self._shown = dict.fromkeys(namespaces, 0)
         self._objects: dict[ObjectKey, Frozen] = {}
         self._writes: dict[ObjectKey, _Write] = {}
         self._indexers: dict[str, IndexFunction] = {}
@@ -79,6 +84,7 @@ class Store:
         key = key_of(obj)
         old = self._objects.get(key)
         self._objects[key] = obj
+        self._note(key.namespace, _version(obj))
         self._settle(key, _version(obj))
         self._reindex(key, old, obj)
         return Change(old, obj, initial=initial)
@@ -87,6 +93,7 @@ class Store:
         """Take over a deletion; `obj` is its last state. None when the object was not known."""
         key = key_of(obj)
         old = self._objects.pop(key, None)
+        self._note(key.namespace, _version(obj))
         self._settle(key, _version(obj))
         if old is None:
             return None
@@ -104,6 +111,7 @@ class Store:
         ]
         changes += [change for obj in gone if (change := self.remove(obj, unseen=True)) is not None]
         at = int(version) if version.isdigit() else 0
+        self._note(namespace, at)
         for key in [
             k for k, w in self._writes.items() if w.version <= at and (not namespace or k.namespace == namespace)
         ]:
@@ -113,17 +121,29 @@ class Store:
     # Writing: our own writes
 
     def wrote(self, obj: Frozen) -> None:
-        """Remember what the server answered to a write of ours, until the watch shows it or something newer."""
+        """Remember what the server answered to a write of ours, until the watch shows it or something newer.
+
+        An answer may come late: what the watch has passed, a deletion included, and what is older than another
+        write of ours is not remembered.
+        """
         key, version = key_of(obj), _version(obj)
-        known = self._objects.get(key)
-        if version and (known is None or _version(known) < version):
+        before = self._writes.get(key)
+        if version > self._shown.get(self._watch_of(key.namespace), 0) and (before is None or before.version < version):
             self._writes[key] = _Write(version, obj)
 
     def deleted(self, key: ObjectKey, uid_: str, version: str) -> None:
         """Remember that we deleted the object of that uid, last known at `version`."""
-        known = self._objects.get(key)
-        if known is not None and uid(known) == uid_:
-            self._writes[key] = _Write(int(version) if version.isdigit() else 0, None, uid_)
+        known, at = self._objects.get(key), int(version) if version.isdigit() else 0
+        # Shown since at a newer version, it is not gone: a finalizer holds it.
+        if known is not None and uid(known) == uid_ and _version(known) <= at:
+            self._writes[key] = _Write(at, None, uid_)
+
+    def _watch_of(self, namespace: str) -> str:
+        return namespace if namespace in self._shown else ""
+
+    def _note(self, namespace: str, version: int) -> None:
+        watch = self._watch_of(namespace)
+        self._shown[watch] = max(self._shown.get(watch, 0), version)
 
     def _settle(self, key: ObjectKey, seen: int) -> None:
         write = self._writes.get(key)

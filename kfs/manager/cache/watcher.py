@@ -96,27 +96,31 @@ class Selection:
 async def follow(transport: Transport, kind: Kind, selection: Selection) -> AsyncGenerator[Step, None]:
     """The collection's steps, for ever; stop by closing the generator or cancelling the task."""
     version = ""
+    # Whether the server has shown anything since the last list.
+    heard = False
     delays = backoff(BACKOFF_INITIAL_S, BACKOFF_LIMIT_S)
     while True:
         try:
             if not version:
                 listed = await _list(transport, kind, selection)
-                version = listed.version
+                version, heard = listed.version, False
                 yield listed
             async with aclosing(_watch(transport, kind, selection, version)) as steps:
                 async for step in steps:
                     version = step.version if isinstance(step, Alive) else resource_version(step.object)
-                    delays = backoff(BACKOFF_INITIAL_S, BACKOFF_LIMIT_S)
+                    heard, delays = True, backoff(BACKOFF_INITIAL_S, BACKOFF_LIMIT_S)
                     yield step
-        except Gone:
-            # Too old to resume: what happened meanwhile shows in a new list.
-            log.info("watch expired, listing again", extra={"resource": kind.resource})
-            version = ""
         except (ApiError, TransportError, DecodeError) as error:
-            missing = isinstance(error, NotFound)
-            delay = next(delays)
-            if missing:
-                version, delay = "", min(delay, MISSING_RETRY_LIMIT_S)
+            gone, missing = isinstance(error, Gone), isinstance(error, NotFound)
+            if gone or missing:
+                version = ""
+            if gone and heard:
+                # Too old to resume: what happened meanwhile shows in a new list. Not twice at once, though: a server
+                # that calls its newest version too old would be asked for ever.
+                log.info("watch expired, listing again", extra={"resource": kind.resource})
+                heard = False
+                continue
+            delay = min(next(delays), MISSING_RETRY_LIMIT_S) if missing else next(delays)
             if isinstance(error, ApiError) and error.retry_after_s is not None:
                 delay = max(delay, error.retry_after_s)
             yield Failed(error, delay, missing)
