@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import subprocess
@@ -88,6 +89,28 @@ async def test_exec_plugin_is_run_again_when_its_token_is_refused(control_plane:
         "interactiveMode": "Never",
     }
     await assert_works(kubeconfig(tmp_path, trusted(control_plane), {"exec": run}))
+
+
+async def test_requests_that_are_refused_together_log_in_once(control_plane: ControlPlane, tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "import json, pathlib\n"
+        f"runs = pathlib.Path({str(tmp_path / 'runs')!r})\n"
+        "token = runs.read_text() + '*' if runs.exists() else '*'\n"
+        "runs.write_text(token)\n"
+        "kind = {'apiVersion': 'client.authentication.k8s.io/v1', 'kind': 'ExecCredential'}\n"
+        "print(json.dumps({**kind, 'status': {'token': token}}))\n"
+    )
+    run = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": sys.executable,
+        "args": [str(plugin)],
+        "interactiveMode": "Never",
+    }
+    connection = await connect(str(kubeconfig(tmp_path, trusted(control_plane), {"exec": run})))
+    renewed = await asyncio.gather(*(connection.authorization(True) for _ in range(5)))
+    assert renewed == ["Bearer **"] * 5
+    assert await connection.authorization(True) == "Bearer ***"
 
 
 async def test_client_certificate(tmp_path: Path) -> None:

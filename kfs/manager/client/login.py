@@ -82,12 +82,18 @@ def _in_cluster(host: str, port: str, service_account: Path) -> Connection:
 
 async def _from_kubeconfig(path: str, context: str) -> Connection:
     found = await _load(path, context)
-    current = str(found["authorization"])
+    current, logins = str(found["authorization"]), 1
+    renewing = asyncio.Lock()
 
     async def authorization(fresh: bool) -> str:
-        nonlocal current
+        nonlocal current, logins
         if fresh:
-            current = str((await _load(path, context))["authorization"])
+            # When a token ends, all requests under way are refused at once: one login serves them all.
+            known = logins
+            async with renewing:
+                if logins == known:
+                    current = str((await _load(path, context))["authorization"])
+                    logins += 1
         return current
 
     return Connection(
