@@ -70,6 +70,11 @@ def convert(tree: Any, record: type[T], at: str = "") -> T:
         raise ValidationError(f"{field}: {message}" if field else message, field=field) from error
 
 
+def copied(tree: T) -> T:
+    """A deep copy of a JSON tree: fresh dicts and lists."""
+    return cast("T", msgspec.to_builtins(tree))
+
+
 def builtins(record: Any) -> Any:
     """A typed record as a JSON tree of fresh dicts and lists."""
     # Through JSON: msgspec's own conversion leaves tuples as they are.

@@ -8,6 +8,7 @@ request) and must not edit: `clone` it first. The type checker refuses item assi
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from kfs.manager.objects import codec
 from kfs.manager.objects.kinds import Kind, ObjectKey
 
 Obj = dict[str, Any]
@@ -15,16 +16,8 @@ Frozen = Mapping[str, Any]
 
 
 def clone(value: Frozen) -> Obj:
-    """A deep copy of a JSON tree; about three times as fast as `copy.deepcopy`."""
-    return cast("Obj", _clone(value))
-
-
-def _clone(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _clone(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_clone(v) for v in value]
-    return value
+    """A deep copy of a JSON tree, at the price of a few microseconds."""
+    return cast("Obj", codec.copied(value))
 
 
 def metadata(obj: Frozen) -> Frozen:
