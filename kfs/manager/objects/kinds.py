@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,26 @@ class Kind:
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The URL path of a collection, an object or its subresource.
 
-        An empty `namespace` on a namespaced kind means the collection across all namespaces.
+        An empty `namespace` on a namespaced kind means the collection across all namespaces. Names are quoted: one
+        that comes from a user never leads to another path.
         """
         parts = ["/api" if not self.group else f"/apis/{self.group}", self.version]
         if self.namespaced and namespace:
-            parts += ["namespaces", namespace]
+            parts += ["namespaces", _segment(namespace)]
         parts.append(self.plural)
         if name:
-            parts.append(name)
+            parts.append(_segment(name))
         if subresource:
             parts.append(subresource)
         return "/".join(parts)
 
     def __str__(self) -> str:
         return f"{self.kind}.{self.api_version}"
+
+
+def _segment(text: str) -> str:
+    # Dots alone mean the way up, and quoting leaves dots as they are.
+    return quote(text, safe="") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
 
 
 class ObjectKey(NamedTuple):
