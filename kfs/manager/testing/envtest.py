@@ -162,6 +162,12 @@ class ControlPlane:
         """Where audit events go when there is an `audit_policy`."""
         return self.folder / "audit.log"
 
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """The process ids of etcd and kube-apiserver, those that run."""
+        running = {"etcd": self._etcd, "kube-apiserver": self._api_server}
+        return {name: process.pid for name, process in running.items() if process is not None}
+
     def user(self, name: str) -> Path:
         """A kubeconfig for one of the `users`. Raises ConfigError for any other name."""
         if name not in self._groups:
