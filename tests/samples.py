@@ -21,6 +21,29 @@ _CONFIG: dict[str, Any] = {
             "v1": {"image": "sklearnserver", "defaultImageVersion": "0.5", "multiModelServer": False},
             "v2": {"image": "mlserver", "defaultImageVersion": "0.2.1", "multiModelServer": True},
         },
+        "xgboost": {
+            "v1": {"image": "xgbserver", "defaultImageVersion": "0.6"},
+            "v2": {"image": "mlserver", "defaultImageVersion": "0.2.1"},
+        },
+        "tensorflow": {
+            "image": "tfserving",
+            "defaultImageVersion": "1.14",
+            "defaultGpuImageVersion": "1.14-gpu",
+            "defaultTimeout": "60",
+        },
+        "pytorch": {
+            "v1": {"image": "torch1", "defaultImageVersion": "1", "defaultGpuImageVersion": "1-gpu"},
+            "v2": {"image": "torchserve", "defaultImageVersion": "0.3", "defaultGpuImageVersion": "0.3-gpu"},
+        },
+        "triton": {"image": "triton", "defaultImageVersion": "20.08", "multiModelServer": True},
+        "onnx": {"image": "onnxruntime", "defaultImageVersion": "v1"},
+        "pmml": {"image": "pmmlserver", "defaultImageVersion": "2"},
+        "lightgbm": {"image": "lgbserver", "defaultImageVersion": "3"},
+    },
+    "explainers": {
+        "alibi": {"image": "alibi", "defaultImageVersion": "0.5"},
+        "aix": {"image": "aix", "defaultImageVersion": "0.1"},
+        "art": {"image": "art", "defaultImageVersion": "0.2"},
     },
     "storageInitializer": {"image": "storage-initializer:1", **_SIDECAR},
     "ingress": {

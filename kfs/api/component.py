@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from kfs.api.constants import EXPLAINER, PREDICTOR, STORAGE_URI_ENV, TRANSFORMER, ComponentType
 from kfs.api.records import own_fields
@@ -20,7 +20,7 @@ from kfs.api.v1beta1 import (
     TorchServeSpec,
 )
 from kfs.manager.errors import ValidationError
-from kfs.manager.objects.tree import mapping, sequence
+from kfs.manager.objects.tree import sequence
 
 if TYPE_CHECKING:
     from kfs.manager.objects.tree import Frozen
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 COMPONENTS: Final[tuple[ComponentType, ...]] = (PREDICTOR, TRANSFORMER, EXPLAINER)
 CONTAINERS: Final = "containers"
 
-ServerSpec = FrameworkSpec | AlibiSpec | AIXSpec | ARTSpec
+ExplainerServerSpec = AlibiSpec | AIXSpec | ARTSpec
+ServerSpec = FrameworkSpec | ExplainerServerSpec
+Spec = TypeVar("Spec", bound=ServerSpec, covariant=True)
 
 # Field, and its name in the messages that users know.
 _SERVERS: Mapping[ComponentType, Mapping[str, tuple[str, type[ServerSpec]]]] = {
@@ -58,6 +60,27 @@ class Implementation:
     at: str
     spec: ServerSpec
     container: Frozen
+
+
+@dataclass(frozen=True)
+class Model(Generic[Spec]):
+    """What a server is to serve, and for whom.
+
+    `name` and `namespace` are the InferenceService's, `at` is the server's place in it. `spec` holds our fields,
+    `container` the user's own container fields.
+    """
+
+    name: str
+    namespace: str
+    at: str
+    spec: Spec
+    container: Frozen
+    extension: ComponentExtension
+
+    @property
+    def concurrency(self) -> int | None:
+        """Requests that a container takes at once; None when the user says nothing."""
+        return self.extension.container_concurrency
 
 
 @dataclass(frozen=True)
@@ -123,8 +146,15 @@ def _custom(pod: Frozen, at: str) -> Implementation | None:
         return None
     at = f"{at}.{CONTAINERS}[0]"
     container = _object(containers[0], at) or {}
-    uris = [e.get("value") for e in sequence(container, "env") if mapping({"e": e}, "e").get("name") == STORAGE_URI_ENV]
-    return Implementation(CONTAINERS, at, FrameworkSpec(storage_uri=uris[0] if uris else None), container)
+    return Implementation(CONTAINERS, at, FrameworkSpec(storage_uri=_storage_uri(container)), container)
+
+
+def _storage_uri(container: Frozen) -> str | None:
+    for variable in sequence(container, "env"):
+        if isinstance(variable, Mapping) and variable.get("name") == STORAGE_URI_ENV:
+            value = variable.get("value")
+            return value if isinstance(value, str) else None
+    return None
 
 
 def _object(value: Any, at: str, *path: str) -> Frozen | None:

@@ -20,6 +20,7 @@ DEFAULT_NAMESPACE: Final = "kfserving-system"
 # The ConfigMap with the project's configuration, in the manager's namespace.
 INFERENCE_SERVICE_CONFIG: Final = "inferenceservice-config"
 FINALIZER: Final = "inferenceservice.finalizers"
+TRAINED_MODEL_FINALIZER: Final = "trainedmodel.finalizer"
 
 ComponentType = Literal["predictor", "transformer", "explainer"]
 PREDICTOR: Final = "predictor"
@@ -32,6 +33,8 @@ PROTOCOL_V2: Final = "v2"
 CONTAINER_NAME: Final = "kfserving-container"
 # Where the storage initializer puts the model, and where every server looks for it.
 MODEL_MOUNT_PATH: Final = "/mnt/models"
+# Where an agent that pulls models finds the list of them.
+MODEL_CONFIG_PATH: Final = "/mnt/configs"
 # A custom container names its model in this variable.
 STORAGE_URI_ENV: Final = "STORAGE_URI"
 GPU_RESOURCE: Final = "nvidia.com/gpu"

@@ -10,27 +10,21 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from kfs.api.component import COMPONENTS, Component, Implementation, parse_component
-from kfs.api.constants import PREDICTOR, PROTOCOL_V1, PROTOCOL_V2
-from kfs.api.frameworks import FRAMEWORKS, Framework
+from kfs.api.component import COMPONENTS, CONTAINERS, Component, parse_component
+from kfs.api.constants import EXPLAINER, PREDICTOR
 from kfs.api.quantities import canonical_quantities
-from kfs.api.v1beta1 import ComponentExtension, FrameworkSpec
+from kfs.api.servers import server_of
 from kfs.manager.errors import ValidationError
 from kfs.manager.objects.tree import Obj, clone, mapping, name
 
 if TYPE_CHECKING:
     from kfs.api.config import Config
+    from kfs.api.v1beta1 import ComponentExtension
     from kfs.manager.objects.tree import Frozen
 
 NAME_RULE: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
-STORAGE_SCHEMES: Final = ("gs://", "s3://", "pvc://", "file://", "https://", "http://")
 DEFAULT_RESOURCES: Final = {"cpu": "1", "memory": "2Gi"}
 LOGGER_MODES: Final = frozenset({"all", "request", "response"})
-
-_AZURE_BLOB = "blob.core.windows.net"
-_AZURE_BLOB_URI = re.compile(r"https://(.+?).blob.core.windows.net/(.+)")
-_HAS_SCHEME = re.compile(r"\w+?://", re.ASCII)
-_ALMOST_A_SCHEME = re.compile(r"\w*:/", re.ASCII)
 
 
 def default(isvc: Frozen, config: Config) -> Obj:
@@ -51,18 +45,14 @@ def default(isvc: Frozen, config: Config) -> Obj:
         canonical_quantities(tree, component.at)
         if len(component.implementations) > 1:
             continue
-        implementation = component.implementations[0]
-        framework = framework_of(component)
-        if framework is not None and isinstance(implementation.spec, FrameworkSpec):
-            server = tree[implementation.field]
-            server.update(framework.defaults(implementation.spec, config))
-            server["resources"] = _default_resources(server.get("resources"), implementation.at)
+        implementation = component.implementation()
+        server = {**implementation.container, **server_of(after, component).defaults(config)}
+        server["resources"] = _default_resources(server.get("resources"), implementation.at)
+        if implementation.field == CONTAINERS:
+            tree[CONTAINERS][0] = server
+        else:
+            tree[implementation.field] |= server
     return after
-
-
-def framework_of(component: Component) -> Framework | None:
-    """The row of the component's model server; None when this version has none."""
-    return FRAMEWORKS.get(component.implementation().field) if component.type == PREDICTOR else None
 
 
 def validate(isvc: Frozen) -> list[str]:
@@ -83,32 +73,11 @@ def validate(isvc: Frozen) -> list[str]:
         component = parse_component(isvc, type_)
         if component is None:
             continue
-        implementation = component.implementation()
-        _check_storage_uri(implementation)
-        if framework_of(component) is None:
-            raise ValidationError(
-                f"{implementation.at} is not supported by this version of kfs yet", field=implementation.at
-            )
+        server = server_of(isvc, component)
+        server.check()
         _check_extension(component.extension, component.at)
-        warnings += _oddities(implementation)
+        warnings += server.oddities() + _ignored(component)
     return warnings
-
-
-def _check_storage_uri(implementation: Implementation) -> None:
-    uri = implementation.spec.storage_uri
-    if not uri or not _HAS_SCHEME.search(uri):
-        return
-    if _AZURE_BLOB in uri:
-        if _AZURE_BLOB_URI.search(uri):
-            return
-    elif uri.startswith(STORAGE_SCHEMES):
-        return
-    raise ValidationError(
-        f"storageUri, must be one of: [{', '.join(STORAGE_SCHEMES)}] or match"
-        " https://{}.blob.core.windows.net/{}/{} or be an absolute or relative local path."
-        f" StorageUri [{uri}] is not supported.",
-        field=f"{implementation.at}.storageUri",
-    )
 
 
 def _check_extension(extension: ComponentExtension, at: str) -> None:
@@ -131,17 +100,16 @@ def _check_extension(extension: ComponentExtension, at: str) -> None:
         raise ValidationError(f"{field} must be between 0 and 100, but is {percent}", field=field)
 
 
-def _oddities(implementation: Implementation) -> list[str]:
+def _ignored(component: Component) -> list[str]:
+    """Warnings about fields that, as in the original, do nothing where they are."""
     found = []
-    uri = implementation.spec.storage_uri
-    if uri and not _HAS_SCHEME.search(uri) and _ALMOST_A_SCHEME.match(uri):
-        found.append(
-            f'{implementation.at}.storageUri: "{uri}" looks like a URI but is taken as a local path;'
-            f" a URI starts with one of {', '.join(STORAGE_SCHEMES)}"
-        )
-    asked = getattr(implementation.spec, "protocol_version", None)
-    if asked not in (None, PROTOCOL_V1, PROTOCOL_V2):
-        found.append(f'{implementation.at}.protocolVersion: "{asked}" is unknown and served as v2; use v1 or v2')
+    if component.type != PREDICTOR:
+        asked = {"logger": component.extension.logger, "batcher": component.extension.batcher}
+        found += [
+            f"{component.at}.{field}: works on predictors only" for field, ask in asked.items() if ask is not None
+        ]
+    if component.type == EXPLAINER and (field := component.implementation().field) != CONTAINERS:
+        found += [f"{component.at}.{key}: is ignored beside {field}" for key in sorted(component.pod)]
     return found
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 300
 CONCURRENCY: Final = 0
 _HANDLERS = ("tcpSocket", "httpGet", "exec", "grpc")
+_PORTED = ("tcpSocket", "httpGet")
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 # What Knative fills in by its configuration and an InferenceService cannot ask for.
 _KNATIVE_ONLY = ("idleTimeoutSeconds", "responseStartTimeoutSeconds")
@@ -42,12 +43,18 @@ def revision_defaults(revision: Frozen) -> Obj:
 
 
 def _container(container: Frozen, *, serves: bool) -> Obj:
-    filled = dict(container)
+    filled = {**container, **{name: _ported(probe) for name in _PROBES if (probe := mapping(container, name))}}
     if serves:
-        filled["readinessProbe"] = _probe(mapping(container, "readinessProbe"))
+        filled["readinessProbe"] = _probe(mapping(filled, "readinessProbe"))
     if mounts := sequence(container, "volumeMounts"):
         filled["volumeMounts"] = [{**m, "readOnly": True} if isinstance(m, Mapping) else m for m in mounts]
     return filled
+
+
+def _ported(probe: Frozen) -> Obj:
+    """A handler that names no port has port 0: so Knative's Go types write it."""
+    handlers = {kind: {"port": 0, **handler} for kind in _PORTED if (handler := mapping(probe, kind))}
+    return {**probe, **handlers}
 
 
 def _probe(probe: Frozen) -> Obj:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from kfs.api.constants import PROTOCOL_V2, ComponentType
+from kfs.api.constants import PREDICTOR, PROTOCOL_V2, ComponentType
 
 CLUSTER_DOMAIN: Final = "cluster.local"
 _LOCAL_SUFFIX: Final = f".svc.{CLUSTER_DOMAIN}"
+# The requests that an explainer answers.
+EXPLAIN_PATTERN: Final = r"^/v1/models/[\w-]+:explain$"
 _PORT: Final = r"(?::\d{1,5})?"
 _SPECIAL: Final = str.maketrans({c: "\\" + c for c in r"\.+*?()|[]{}^$"})
 
@@ -18,6 +20,16 @@ _SPECIAL: Final = str.maketrans({c: "\\" + c for c in r"\.+*?()|[]{}^$"})
 def default_service_name(name: str, component: ComponentType) -> str:
     """The Knative Service of one component."""
     return f"{name}-{component}-default"
+
+
+def model_config_name(name: str) -> str:
+    """The ConfigMap that tells the agent of an InferenceService which models to load."""
+    return f"modelconfig-{name}-0"
+
+
+def predictor_address(name: str, namespace: str) -> str:
+    """Host name under which an explainer or a transformer calls the predictor."""
+    return f"{default_service_name(name, PREDICTOR)}.{namespace}"
 
 
 def service_host(name: str, namespace: str) -> str:

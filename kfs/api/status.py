@@ -112,6 +112,25 @@ def _component(before: ComponentStatus, knative: Frozen, *, ready: bool) -> Comp
     return msgspec.structs.replace(before, **changes)
 
 
+def mark_component(
+    status: InferenceServiceStatus, component: ComponentType, value: str, now: datetime, reason: str, message: str
+) -> InferenceServiceStatus:
+    """`status` with the readiness of one component set, and Ready derived again."""
+    type_ = COMPONENT_READY[component]
+    conditions = CONDITIONS.mark(status.conditions, type_, value, now, reason=reason, message=message)
+    return msgspec.structs.replace(status, conditions=conditions)
+
+
+def forget_component(status: InferenceServiceStatus, component: ComponentType) -> InferenceServiceStatus:
+    """`status` without a component that is no more."""
+    gone = {of[component] for of in (COMPONENT_READY, _ROUTE_READY, _CONFIGURATION_READY)}
+    return msgspec.structs.replace(
+        status,
+        conditions=tuple(c for c in status.conditions if c.type not in gone),
+        components={of: kept for of, kept in status.components.items() if of != component},
+    )
+
+
 def mark_ingress(
     status: InferenceServiceStatus, value: str, now: datetime, *, reason: str = "", message: str = ""
 ) -> InferenceServiceStatus:

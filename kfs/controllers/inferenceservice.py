@@ -6,6 +6,7 @@ Upstream: kserve/kserve v0.5.1 `pkg/controller/v1beta1/inferenceservice/controll
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ from kfs.manager.objects.tree import Frozen, clone, is_deleting, key_of, mapping
 from kfs.manager.recorder import WARNING, Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kfs.api.v1beta1 import InferenceServiceStatus
     from kfs.lookups import ConfigSource
     from kfs.manager.clock import Clock
@@ -59,12 +62,7 @@ class InferenceServices:
             await self._finalize(isvc)
             return
         isvc = await patch_finalizer(self.client, INFERENCE_SERVICE, isvc, FINALIZER, present=True)
-        try:
-            planned = plan(isvc, self.configs.last_good(), await self._observe(key), self.clock.now())
-        except ValidationError as error:
-            # What the webhook refuses can only be here if it was stored without the webhook.
-            self.recorder.event(isvc, INFERENCE_SERVICE, WARNING, "InternalError", str(error))
-            raise TerminalError(str(error)) from error
+        planned = plan(isvc, self.configs.last_good(), await self._observe(key), self.clock.now())
         await self._carry_out(isvc, planned)
 
     async def _observe(self, key: ObjectKey) -> Observed:
@@ -76,8 +74,9 @@ class InferenceServices:
         return Observed(knative)
 
     async def _carry_out(self, isvc: Frozen, planned: Plan) -> None:
-        """Write the children in order, then the status, also when a child could not be written."""
-        status, failure = planned.status, None
+        """Write children and status, the status also when a child could not be planned or written; then remove."""
+        status, failure = planned.status, planned.failure
+        removals = planned.removals
         for child in planned.children:
             try:
                 await apply(self.client, self.live, child, isvc, INFERENCE_SERVICE)
@@ -86,12 +85,22 @@ class InferenceServices:
             except KfsError as error:
                 reason = "NotOwned" if isinstance(error, NotOwnedError) else f"{child.kind.kind}Failed"
                 status = after_failure(isvc, planned, child, reason, str(error), self.clock.now())
-                failure = error
+                failure, removals = error, ()
                 break
         await self._write_status(isvc, status)
+        try:
+            await self._remove(removals)
+        except KfsError as error:
+            failure = failure or error
         if failure is not None:
             self.recorder.event(isvc, INFERENCE_SERVICE, WARNING, "InternalError", str(failure))
-            raise failure
+            # What the webhook refuses was stored without the webhook: trying again does not help.
+            raise TerminalError(str(failure)) if isinstance(failure, ValidationError) else failure
+
+    async def _remove(self, services: Sequence[Frozen]) -> None:
+        for service in services:
+            with suppress(NotFound):
+                await self.client.delete(KNATIVE_SERVICE, key_of(service), uid=uid(service))
 
     async def _write_status(self, isvc: Frozen, status: InferenceServiceStatus) -> None:
         tree = codec.builtins(status)

@@ -11,18 +11,22 @@ from urllib.parse import urlsplit
 
 from kfs.api.constants import (
     CLUSTER_LOCAL,
+    EXPLAINER,
     INFERENCE_SERVICE,
     PREDICTOR,
+    TRANSFORMER,
     VIRTUAL_SERVICE,
     VISIBILITY_LABEL,
     ComponentType,
 )
-from kfs.api.names import default_service_name, host_pattern, public, service_host
+from kfs.api.names import EXPLAIN_PATTERN, default_service_name, host_pattern, public, service_host
 from kfs.controllers.metadata import overlaid, passed_down
 from kfs.manager.objects.kinds import SERVICE
 from kfs.manager.objects.tree import clone, labels, mapping, name, namespace, owner_reference
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from kfs.api.config import Ingress
     from kfs.api.v1beta1 import InferenceServiceStatus
     from kfs.manager.objects.tree import Frozen, Obj
@@ -30,8 +34,14 @@ if TYPE_CHECKING:
 _HTTP_PORT = 80
 
 
-def entry_url(status: InferenceServiceStatus, entry: ComponentType = PREDICTOR) -> str:
+def entry_of(components: Collection[ComponentType]) -> ComponentType:
+    """The component that answers for an InferenceService: its transformer if it has one, else its predictor."""
+    return TRANSFORMER if TRANSFORMER in components else PREDICTOR
+
+
+def entry_url(status: InferenceServiceStatus, components: Collection[ComponentType]) -> str:
     """The public URL of an InferenceService; empty while the component that answers for it has none."""
+    entry = entry_of(components)
     component = status.components.get(entry)
     return public(component.url, entry) if component is not None else ""
 
@@ -59,8 +69,8 @@ def merge_external_service(observed: Frozen, desired: Frozen) -> Obj:
     return {**clone(observed), "spec": clone(mapping(desired, "spec"))}
 
 
-def virtual_service(isvc: Frozen, url: str, ingress: Ingress, entry: ComponentType = PREDICTOR) -> Obj:
-    """The routes of an InferenceService to the component that answers for it.
+def virtual_service(isvc: Frozen, url: str, ingress: Ingress, components: Collection[ComponentType]) -> Obj:
+    """The routes of an InferenceService: explanations to its explainer, the rest to the component that answers.
 
     `url` is the InferenceService's public URL. One that is cluster-local, by label or by its URL, is
     not reachable from outside.
@@ -85,7 +95,10 @@ def virtual_service(isvc: Frozen, url: str, ingress: Ingress, entry: ComponentTy
         "spec": {
             "hosts": [way for way, _ in ways],
             "gateways": [gateway for _, gateway in ways],
-            "http": [_route(isvc, ways, ingress, entry)],
+            "http": [
+                *([_route(isvc, ways, ingress, EXPLAINER, EXPLAIN_PATTERN)] if EXPLAINER in components else []),
+                _route(isvc, ways, ingress, entry_of(components)),
+            ],
         },
     }
 
@@ -100,10 +113,14 @@ def merge_virtual_service(observed: Frozen, desired: Frozen, formerly: Frozen) -
     return {**clone(observed), "metadata": metadata, "spec": clone(mapping(desired, "spec"))}
 
 
-def _route(isvc: Frozen, ways: list[tuple[str, str]], ingress: Ingress, entry: ComponentType) -> Obj:
-    backend = service_host(default_service_name(name(isvc), entry), namespace(isvc))
+def _route(isvc: Frozen, ways: list[tuple[str, str]], ingress: Ingress, to: ComponentType, path: str = "") -> Obj:
+    """Requests to any of `ways`, whose path matches if one is given, go to a component."""
+    only = {"uri": {"regex": path}} if path else {}
+    backend = service_host(default_service_name(name(isvc), to), namespace(isvc))
     return {
-        "match": [{"authority": {"regex": host_pattern(host)}, "gateways": [gateway]} for host, gateway in ways],
+        "match": [
+            {**only, "authority": {"regex": host_pattern(host)}, "gateways": [gateway]} for host, gateway in ways
+        ],
         "route": [
             {
                 "destination": {"host": ingress.local_gateway_service, "port": {"number": _HTTP_PORT}},

@@ -1,14 +1,16 @@
 """The Knative Service behind one component.
 
 Upstream: kserve/kserve v0.5.1
-`pkg/controller/v1beta1/inferenceservice/{components/predictor.go,reconcilers/knative/ksvc_reconciler.go}`.
+`pkg/controller/v1beta1/inferenceservice/{components/*.go,reconcilers/knative/ksvc_reconciler.go}`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kfs.api.component import CONTAINERS
 from kfs.api.constants import (
+    AGENT_ANNOTATION,
     AGENT_PORT,
     BATCHER_ANNOTATION,
     BATCHER_MAX_LATENCY_ANNOTATION,
@@ -17,6 +19,7 @@ from kfs.api.constants import (
     COMPONENT_LABEL,
     DEFAULT_MIN_REPLICAS,
     DEFAULT_SCALING_CLASS,
+    EXPLAINER,
     HELD_BACK_TEMPLATE_LABELS,
     INFERENCE_SERVICE,
     INFERENCE_SERVICE_LABEL,
@@ -26,21 +29,27 @@ from kfs.api.constants import (
     LOGGER_URL_ANNOTATION,
     MAX_SCALE_ANNOTATION,
     MIN_SCALE_ANNOTATION,
+    MODEL_CONFIG_NAME_ANNOTATION,
+    MODEL_CONFIG_PATH,
+    MODEL_CONFIG_PATH_ANNOTATION,
+    MODEL_DIR_ANNOTATION,
+    MODEL_MOUNT_PATH,
+    PREDICTOR,
     SCALING_CLASS_ANNOTATION,
     STORAGE_URI_ANNOTATION,
 )
-from kfs.api.frameworks import Model
-from kfs.api.inferenceservice import framework_of
 from kfs.api.knative_defaults import revision_defaults, with_filled_in
-from kfs.api.names import default_service_name
-from kfs.api.v1beta1 import ComponentExtension, FrameworkSpec
+from kfs.api.names import default_service_name, model_config_name
+from kfs.api.servers import server_of
+from kfs.controllers.canary import NO_CANARY, Rollout, all_to_latest
 from kfs.controllers.metadata import overlaid, passed_down
-from kfs.manager.errors import ValidationError
-from kfs.manager.objects.tree import clone, labels, mapping, name, namespace, owner_reference
+from kfs.manager.objects.equality import semantic_equal
+from kfs.manager.objects.tree import clone, labels, mapping, name, namespace, owner_reference, sequence
 
 if TYPE_CHECKING:
     from kfs.api.component import Component
     from kfs.api.config import Config
+    from kfs.api.servers import ModelServer
     from kfs.manager.objects.tree import Frozen, Obj
 
 
@@ -48,15 +57,15 @@ def knative_service(isvc: Frozen, component: Component, config: Config) -> Obj:
     """The Knative Service that runs a component, with Knative's own defaults filled in.
 
     Raises:
-        ValidationError: the component has not exactly one implementation, or one without support.
+        ValidationError: the component has not exactly one implementation.
         ConfigError: the configuration does not say how to run it.
     """
     own = {INFERENCE_SERVICE_LABEL: name(isvc), COMPONENT_LABEL: component.type}
     all_labels = {**labels(isvc), **own}
-    extension = component.extension
+    extension, server = component.extension, server_of(isvc, component)
     revision = {
-        **component.pod,
-        "containers": [_container(isvc, component, config)],
+        **_pod(component),
+        "containers": [_container(component, server, config), *sequence(component.pod, CONTAINERS)[1:]],
         "timeoutSeconds": extension.timeout,
         "containerConcurrency": extension.container_concurrency,
     }
@@ -73,21 +82,24 @@ def knative_service(isvc: Frozen, component: Component, config: Config) -> Obj:
             "template": {
                 "metadata": {
                     "labels": {k: v for k, v in all_labels.items() if k not in HELD_BACK_TEMPLATE_LABELS},
-                    "annotations": _template_annotations(isvc, component),
+                    "annotations": _template_annotations(isvc, component, server, config),
                 },
                 "spec": revision_defaults(revision),
             },
-            "traffic": [{"latestRevision": True, "percent": 100}],
+            "traffic": all_to_latest(),
         },
     }
 
 
-def merge_knative_service(observed: Frozen, desired: Frozen) -> Obj:
-    """`observed` with the sections that are ours as `desired` has them: template, traffic, labels."""
+def merge_knative_service(observed: Frozen, desired: Frozen, rollout: Rollout = NO_CANARY) -> Obj:
+    """`observed` with template and labels as `desired` has them, and the traffic that `rollout` asks for."""
     formerly = {"labels": passed_down_last_time(observed)["labels"]}
     merged = clone(observed)
     merged["metadata"] = overlaid(mapping(observed, "metadata"), mapping(desired, "metadata"), formerly)
-    merged["spec"] |= with_filled_in(mapping(desired, "spec"), mapping(observed, "spec"))
+    spec = mapping(observed, "spec")
+    merged["spec"] = {**mapping(merged, "spec"), **with_filled_in(mapping(desired, "spec"), spec)}
+    changes = not semantic_equal(mapping(merged, "spec", "template"), mapping(spec, "template"))
+    merged["spec"]["traffic"] = rollout.traffic(observed, changes_template=changes)
     return merged
 
 
@@ -104,32 +116,33 @@ def passed_down_last_time(observed: Frozen) -> dict[str, Frozen]:
     }
 
 
-def _container(isvc: Frozen, component: Component, config: Config) -> Obj:
-    implementation, framework = component.implementation(), framework_of(component)
-    if framework is None or not isinstance(implementation.spec, FrameworkSpec):
-        raise ValidationError(
-            f"{implementation.at} is not supported by this version of kfs yet", field=implementation.at
-        )
-    extension = component.extension
-    model = Model(
-        name=name(isvc),
-        spec=implementation.spec,
-        container=clone(implementation.container),
-        concurrency=extension.container_concurrency,
-    )
-    container = framework.container(model, config)
+def _pod(component: Component) -> Frozen:
+    """The pod fields beside the container. As in the original, only a custom explainer has any."""
+    if component.type == EXPLAINER and component.implementation().field != CONTAINERS:
+        return {}
+    return component.pod
+
+
+def _container(component: Component, server: ModelServer, config: Config) -> Obj:
+    container = clone(server.container(config))
     # The agent, which logs and batches, stands before the server.
-    if (extension.logger is not None or extension.batcher is not None) and not container.get("ports"):
+    if _sidecar_annotations(component) and not container.get("ports"):
         container["ports"] = [{"containerPort": AGENT_PORT}]
     return container
 
 
-def _template_annotations(isvc: Frozen, component: Component) -> dict[str, str]:
+def _template_annotations(isvc: Frozen, component: Component, server: ModelServer, config: Config) -> dict[str, str]:
     found = passed_down(isvc)
-    uri = component.implementation().spec.storage_uri
-    if uri is not None:
-        found[STORAGE_URI_ANNOTATION] = uri
-    found |= _sidecar_annotations(component.extension)
+    if server.storage_uri is not None:
+        found[STORAGE_URI_ANNOTATION] = server.storage_uri
+    found |= _sidecar_annotations(component)
+    if component.type == PREDICTOR and server.is_multi_model(config):
+        found |= {
+            AGENT_ANNOTATION: "true",
+            MODEL_CONFIG_NAME_ANNOTATION: model_config_name(name(isvc)),
+            MODEL_CONFIG_PATH_ANNOTATION: MODEL_CONFIG_PATH,
+            MODEL_DIR_ANNOTATION: MODEL_MOUNT_PATH,
+        }
     replicas = component.extension.min_replicas
     found[MIN_SCALE_ANNOTATION] = str(DEFAULT_MIN_REPLICAS if replicas is None else replicas)
     if component.extension.max_replicas:
@@ -138,9 +151,12 @@ def _template_annotations(isvc: Frozen, component: Component) -> dict[str, str]:
     return found
 
 
-def _sidecar_annotations(extension: ComponentExtension) -> dict[str, str]:
-    """How the pod mutator learns what the agent is to do."""
+def _sidecar_annotations(component: Component) -> dict[str, str]:
+    """How the pod mutator learns what the agent of a predictor is to do; others have none."""
     found: dict[str, Any] = {}
+    if component.type != PREDICTOR:
+        return {}
+    extension = component.extension
     if (logger := extension.logger) is not None:
         found |= {LOGGER_ANNOTATION: "true", LOGGER_MODE_ANNOTATION: logger.mode or ""}
         found[LOGGER_URL_ANNOTATION] = logger.url

@@ -193,21 +193,3 @@ def test_bad_extensions(fields: Any, message: str) -> None:
 )
 def test_good_extensions(fields: Any) -> None:
     assert validate(predictor(**fields)) == []
-
-
-@pytest.mark.parametrize(
-    ("spec", "field"),
-    [
-        ({"predictor": {"xgboost": {}}}, "spec.predictor.xgboost"),
-        ({"predictor": {"containers": [{"image": "i"}]}}, "spec.predictor.containers[0]"),
-        (
-            {"predictor": {"sklearn": {}}, "transformer": {"containers": [{}]}},
-            "spec.transformer.containers[0]",
-        ),
-        ({"predictor": {"sklearn": {}}, "explainer": {"alibi": {}}}, "spec.explainer.alibi"),
-    ],
-)
-def test_what_this_version_cannot_run_is_refused_by_name(spec: Any, field: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        validate(isvc(spec=spec))
-    assert str(caught.value) == f"{field} is not supported by this version of kfs yet"

@@ -191,8 +191,6 @@ def test_building_does_not_touch_the_inference_service() -> None:
 def test_what_cannot_be_run_is_refused() -> None:
     with pytest.raises(ValidationError, match="Exactly one of"):
         build(isvc(spec={}))
-    with pytest.raises(ValidationError, match=r"spec\.predictor\.onnx is not supported"):
-        build(isvc(spec={"predictor": {"onnx": {}}}))
 
 
 def stored(desired: Frozen) -> Obj:

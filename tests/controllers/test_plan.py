@@ -9,7 +9,6 @@ import pytest
 
 from kfs.api.constants import KNATIVE_SERVICE, VIRTUAL_SERVICE
 from kfs.controllers.plan import Observed, Plan, plan
-from kfs.manager.errors import ConfigError, ValidationError
 from kfs.manager.objects import codec
 from kfs.manager.objects.equality import semantic_equal
 from kfs.manager.objects.kinds import SERVICE
@@ -194,12 +193,35 @@ def test_an_inference_service_that_was_never_defaulted_runs_all_the_same() -> No
     assert (container["name"], container["image"]) == ("kfserving-container", "sklearnserver:0.5")
 
 
-def test_what_cannot_be_planned_says_why() -> None:
-    with pytest.raises(ValidationError, match="Exactly one of"):
-        World(isvc(spec={})).one_pass()
-    with pytest.raises(ConfigError, match="predictors"):
-        World(isvc({}), config(predictors="{")).one_pass()
+@pytest.mark.parametrize(
+    ("tree", "settings", "reason", "message"),
+    [
+        (isvc(spec={}), {}, "InvalidSpec", "Exactly one of"),
+        (isvc(spec={"predictor": []}), {}, "InvalidSpec", "spec.predictor: must be an object"),
+        (isvc({}), {"predictors": "{"}, "ConfigError", 'key "predictors" of inferenceservice-config is bad'),
+        (isvc({}), {"predictors": {}}, "ConfigError", "set image of sklearn.v1"),
+    ],
+)
+def test_what_cannot_be_planned_says_why(tree: Any, settings: Any, reason: str, message: str) -> None:
+    """Fails on the original, which writes no status then (difference 8)."""
+    world = World(tree, config(**settings))
+    planned, written = world.one_pass()
+    assert message in str(planned.failure)
+    assert world.conditions()["PredictorReady"] == ("False", reason)
+    assert world.conditions()["Ready"] == ("False", reason)
+    assert written == ["status"]
+    assert world.one_pass()[1] == []
+
+
+def test_bad_ingress_settings_are_told_by_its_condition() -> None:
+    """Fails on the original, which leaves neither event nor status (difference 8)."""
     world = ready_world()
     world.config = config(ingress=None)
-    with pytest.raises(ConfigError, match="ingress"):
-        world.one_pass()
+    planned, written = world.one_pass()
+    assert 'key "ingress" of inferenceservice-config is missing' in str(planned.failure)
+    assert world.conditions()["IngressReady"] == ("False", "ConfigError")
+    assert world.conditions()["Ready"] == ("False", "ConfigError")
+    assert written == ["status"]
+    world.config = config()
+    world.one_pass()
+    assert world.conditions()["Ready"] == ("True", "")
