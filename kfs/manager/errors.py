@@ -5,6 +5,7 @@
     ├── ValidationError             an object breaks a rule; `.field` is its path
     ├── ConfigError                 configuration of ours is wrong or missing
     ├── TerminalError               reconciling again cannot help; do not retry
+    │   └── KindMissing             the server has no such kind: its CRD is not installed
     ├── NotOwnedError               an object that must be ours belongs to somebody else
     ├── TransportError              no answer: connection, TLS or time-out
     └── ApiError                    the API server answered with a failure status
@@ -52,6 +53,10 @@ class ConfigError(KfsError):
 
 class TerminalError(KfsError):
     """Reconciling again cannot help; the key is dropped until the object changes."""
+
+
+class KindMissing(TerminalError):
+    """The server has no such kind. Controllers look at everything again when one of theirs appears."""
 
 
 class NotOwnedError(KfsError):

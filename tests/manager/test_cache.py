@@ -12,7 +12,7 @@ import pytest
 from kfs.manager.cache import Cache, Change, DelegatingClient, Scope
 from kfs.manager.client import LiveClient
 from kfs.manager.clock import SystemClock
-from kfs.manager.errors import Gone, ServerError, TransportError, api_error
+from kfs.manager.errors import Gone, KindMissing, ServerError, TransportError, api_error
 from kfs.manager.metrics import Metrics
 from kfs.manager.objects.kinds import CONFIG_MAP, SECRET, SERVICE, ObjectKey
 from kfs.manager.testing.fake_api import FakeApi
@@ -126,15 +126,37 @@ async def test_failures_are_retried_until_they_pass(error: Exception) -> None:
         assert await world.client.get(CONFIG_MAP, A) is not None
 
 
-async def test_a_missing_kind_is_waited_for_and_named() -> None:
+async def test_a_missing_kind_is_named_and_picked_up_when_it_appears() -> None:
     api = FakeApi()
     api.hide(CONFIG_MAP)
     async with running(api) as world:
-        await world.until(lambda: "CRD" in world.cache.problems().get("configmaps", ""))
+        for read in (world.client.get(CONFIG_MAP, A), world.client.list(CONFIG_MAP)):
+            with pytest.raises(KindMissing, match="no kind configmaps: install its CRD"):
+                await read
+        assert "CRD" in world.cache.problems()["configmaps"]
         api.show(CONFIG_MAP)
         api.put(CONFIG_MAP, config_map("a"))
         await world.until(lambda: world.seen == ["created a"])
         assert world.cache.problems() == {}
+        assert await world.client.get(CONFIG_MAP, A) is not None
+
+
+async def test_a_kind_that_vanishes_is_missing_until_it_is_back() -> None:
+    api = FakeApi()
+    api.put(CONFIG_MAP, config_map("a"))
+    async with running(api) as world:
+        assert await world.client.get(CONFIG_MAP, A) is not None
+        api.hide(CONFIG_MAP)
+        api.cut_watches()
+        informer = world.cache.informer(CONFIG_MAP)
+        turns: list[bool] = []
+        informer.on_presence(lambda: turns.append(informer.missing))
+        await world.until(lambda: turns == [True])
+        with pytest.raises(KindMissing):
+            await world.client.get(CONFIG_MAP, A)
+        api.show(CONFIG_MAP)
+        await world.until(lambda: turns == [True, False])
+        assert await world.client.get(CONFIG_MAP, A) is not None
 
 
 async def test_reads_its_own_writes_before_the_watch_shows_them() -> None:

@@ -111,12 +111,29 @@ async def test_a_mapped_watch() -> None:
 async def test_nothing_is_reconciled_before_all_sources_have_been_listed() -> None:
     api, recorder = FakeApi(), Recorder()
     api.put(CACHE, named("a"))
+    api.fail_next("GET", "services", ServerError("not yet", code=503), times=8)
+    async with running(api, lambda m: controller_for(m, CACHE).owns(SERVICE).complete(recorder)) as manager:
+        await manager.cache.informer(CACHE).synced()
+        await asyncio.sleep(20)
+        assert recorder.keys == []
+        await recorder.reached(1)
+
+
+async def test_a_missing_kind_holds_up_nothing_and_all_is_looked_at_again_when_it_appears_and_vanishes() -> None:
+    """Fails on the original, which ends when Knative's CRDs are missing (difference 18)."""
+    api, recorder = FakeApi(), Recorder()
+    api.put(CACHE, named("a"))
     api.hide(SERVICE)
     async with running(api, lambda m: controller_for(m, CACHE).owns(SERVICE).complete(recorder)):
-        await asyncio.sleep(60)
-        assert recorder.keys == []
-        api.show(SERVICE)
         await recorder.reached(1)
+        api.show(SERVICE)
+        await recorder.reached(2)
+        await asyncio.sleep(60)
+        assert len(recorder.keys) == 2
+        api.hide(SERVICE)
+        api.cut_watches()
+        await recorder.reached(3)
+        assert recorder.keys == ["ns/a"] * 3
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kfs.manager.cache.informer import Informer, Scope
+from kfs.manager.errors import KindMissing
 
 if TYPE_CHECKING:
     from kfs.manager.client.transport import Transport
@@ -47,9 +48,12 @@ class Cache:
         return found
 
     async def get(self, kind: Kind, key: ObjectKey) -> Frozen | None:
-        """The object as cached, our own writes included; waits for the kind's first list."""
-        informer = self.informer(kind)
-        await informer.synced()
+        """The object as cached, our own writes included; waits for the kind's first list.
+
+        Raises:
+            KindMissing: the server has no such kind.
+        """
+        informer = await self._answered(kind)
         return informer.store.get(key)
 
     async def list(
@@ -58,12 +62,12 @@ class Cache:
         """The cached objects of a namespace, or of all, that carry all of `labels`.
 
         Raises:
+            KindMissing: the server has no such kind.
             ValueError: a selector that only a server can evaluate (text, or fields): read live, or watch a scope.
         """
         if (isinstance(labels, str) and labels) or fields:
             raise ValueError("a cached list takes labels as a mapping and no field selector; read live for others")
-        informer = self.informer(kind)
-        await informer.synced()
+        informer = await self._answered(kind)
         return [*informer.store.list(namespace, labels if isinstance(labels, Mapping) else None)]
 
     def known(self, kind: Kind, key: ObjectKey) -> Frozen | None:
@@ -82,7 +86,7 @@ class Cache:
             informer.deleted(key, uid, version)
 
     def problems(self) -> dict[str, str]:
-        """What has not synced, by resource, and why."""
+        """What has not synced or is missing, by resource, and why."""
         return {
             informer.kind.resource: reason
             for informer in self._informers.values()
@@ -103,6 +107,13 @@ class Cache:
                 await asyncio.Event().wait()
             finally:
                 self._tasks = None
+
+    async def _answered(self, kind: Kind) -> Informer:
+        informer = self.informer(kind)
+        await informer.answered()
+        if informer.missing:
+            raise KindMissing(f"The server has no kind {kind.resource}: install its CRD, or what brings it")
+        return informer
 
     def _of(self, kind: Kind) -> Sequence[Informer]:
         return [informer for (other, _), informer in self._informers.items() if other == kind]

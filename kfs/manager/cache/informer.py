@@ -69,8 +69,11 @@ class Informer:
         self._metrics = metrics
         self._transform = transform
         self._handlers: list[ChangeHandler] = []
+        self._presence_handlers: list[Callable[[], None]] = []
         self._unlisted = dict.fromkeys(scope.selections(), "not listed yet")
         self._synced = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._missing = False
 
     @property
     def has_synced(self) -> bool:
@@ -81,8 +84,19 @@ class Informer:
         """Wait until the store holds what was there at the start."""
         await self._synced.wait()
 
+    @property
+    def missing(self) -> bool:
+        """Whether the server says that there is no such kind: its CRD was never installed, or is gone."""
+        return self._missing
+
+    async def answered(self) -> None:
+        """Wait until the store holds what was there at the start, or the kind is known to be missing."""
+        await self._answered.wait()
+
     def problem(self) -> str | None:
-        """Why this informer has not synced, or None."""
+        """Why the store does not show what is there, or None."""
+        if self._missing:
+            return "no such kind; is its CRD installed?"
         return next(iter(self._unlisted.values()), None)
 
     def wrote(self, obj: Frozen) -> None:
@@ -106,6 +120,10 @@ class Informer:
         for obj in self.store.list():
             handler(Change(None, obj, initial=True))
 
+    def on_presence(self, handler: Callable[[], None]) -> None:
+        """Have `handler` called when the kind turns out to be missing, and when it appears; like a change handler."""
+        self._presence_handlers.append(handler)
+
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as watches:
@@ -125,22 +143,36 @@ class Informer:
             case Listed(items, version):
                 changes = self.store.replace(map(self._transform, items), version, selection.namespace)
                 self._unlisted.pop(selection, None)
+                self._tell(changes)
                 if not self._unlisted:
                     self._synced.set()
-                self._tell(changes)
+                    self._answered.set()
+                    self._is_missing(False)
             case Upserted(obj):
                 self._tell([self.store.upsert(self._transform(obj))])
             case Removed(obj):
                 change = self.store.remove(self._transform(obj))
                 self._tell([change] if change is not None else [])
             case Failed(error, retry_s, missing):
-                if selection in self._unlisted:
-                    self._unlisted[selection] = "no such kind; is its CRD installed?" if missing else str(error)
+                if missing:
+                    self._is_missing(True)
+                elif selection in self._unlisted:
+                    self._unlisted[selection] = str(error)
                 log.log(
                     logging.INFO if missing else logging.WARNING,
                     "watch failed, trying again",
                     extra={"resource": self.kind.resource, "error": str(error), "retry_s": round(retry_s, 1)},
                 )
+
+    def _is_missing(self, missing: bool) -> None:
+        # What the store holds of a kind that vanished stays: watches tell of deletions, and a server that starts may
+        # deny a kind that it will know in a moment.
+        if missing:
+            self._answered.set()
+        if missing != self._missing:
+            self._missing = missing
+            for handler in self._presence_handlers:
+                handler()
 
     def _tell(self, changes: Iterable[Change]) -> None:
         for change in changes:

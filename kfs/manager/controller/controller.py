@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kfs.manager.controller.reconcile import Reconcile, Result
 from kfs.manager.controller.workqueue import LOW_PRIORITY, Item, QueueShutDown, WorkQueue
 from kfs.manager.errors import Conflict, KfsError, TerminalError
+from kfs.manager.objects.tree import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Source:
 
 
 class Controller:
-    """Runs `reconcile` for each key; never twice at once for the same one."""
+    """Runs `reconcile` for each key; never twice at once for the same one. The first source has the keys' own kind."""
 
     def __init__(
         self,
@@ -74,12 +75,17 @@ class Controller:
         self.queue.add(key, reason=reason)
 
     async def run(self, started: Started) -> None:
-        """Reconcile until cancelled; then finish what is under way, for at most `DRAIN_S`."""
+        """Reconcile until cancelled; then finish what is under way, for at most `DRAIN_S`.
+
+        Differs: a kind that the server does not have holds up nothing; everything is looked at again when it appears
+        and when it vanishes (difference 18). One that it has is always listed before anything is reconciled.
+        """
         for source in self._sources:
             source.informer.subscribe(partial(self._take, source))
+            source.informer.on_presence(partial(self._look_at_all, source))
         started()
         for source in self._sources:
-            await source.informer.synced()
+            await source.informer.answered()
         log.info("starting workers", extra={"controller": self.name, "workers": self._workers})
         self._metrics.max_concurrent_reconciles.labels(self.name).set(self._workers)
         async with asyncio.TaskGroup() as tasks:
@@ -98,6 +104,11 @@ class Controller:
         priority = LOW_PRIORITY if change.initial else 0
         for key in source.keys_of(change):
             self.queue.add(key, reason=reason, priority=priority)
+
+    def _look_at_all(self, source: Source) -> None:
+        reason = f"{source.informer.kind.kind} {'missing' if source.informer.missing else 'appeared'}"
+        for obj in self._sources[0].informer.store.list():
+            self.queue.add(key_of(obj), reason=reason, priority=LOW_PRIORITY)
 
     async def _work(self) -> None:
         active = self._metrics.active_workers.labels(self.name)
