@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kfs.api.component import COMPONENTS
 from kfs.api.constants import (
@@ -25,7 +25,15 @@ from kfs.api.status import read_status, transition
 from kfs.controllers.plan import Observed, Plan, after_failure, plan
 from kfs.manager.client import Client, Reader, apply, patch_finalizer
 from kfs.manager.controller.builder import Host, controller_for
-from kfs.manager.errors import Conflict, KfsError, NotFound, NotOwnedError, TerminalError, ValidationError
+from kfs.manager.errors import (
+    Conflict,
+    KfsError,
+    KindMissing,
+    NotFound,
+    NotOwnedError,
+    TerminalError,
+    ValidationError,
+)
 from kfs.manager.objects import codec
 from kfs.manager.objects.equality import semantic_equal
 from kfs.manager.objects.kinds import SERVICE, ObjectKey
@@ -33,7 +41,7 @@ from kfs.manager.objects.tree import Frozen, clone, is_deleting, key_of, mapping
 from kfs.manager.recorder import WARNING, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kfs.api.v1beta1 import InferenceServiceStatus
     from kfs.lookups import ConfigSource
@@ -42,10 +50,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Why a child could not be written, as conditions say it.
+_REASONS: Final[Mapping[type[KfsError], str]] = {NotOwnedError: "NotOwned", KindMissing: "CRDMissing"}
+
 
 @dataclass(frozen=True)
 class InferenceServices:
-    """The reconciler. `client` reads from the cache, `live` from the server."""
+    """The reconciler. `client` reads from the cache, `live` from the server.
+
+    Differs: where Knative's or Istio's CRDs are missing, status and an event of those that need them say so, and the
+    controller looks again when they appear (difference 18).
+    """
 
     client: Client
     live: Reader
@@ -69,8 +84,10 @@ class InferenceServices:
         knative: dict[ComponentType, Frozen] = {}
         for component in COMPONENTS:
             at = ObjectKey(key.namespace, default_service_name(key.name, component))
-            if (service := await self.client.get(KNATIVE_SERVICE, at)) is not None:
-                knative[component] = service
+            # Of a kind that is missing nothing is there; whoever writes one hears of it.
+            with suppress(KindMissing):
+                if (service := await self.client.get(KNATIVE_SERVICE, at)) is not None:
+                    knative[component] = service
         return Observed(knative)
 
     async def _carry_out(self, isvc: Frozen, planned: Plan) -> None:
@@ -83,7 +100,7 @@ class InferenceServices:
             except Conflict:
                 raise
             except KfsError as error:
-                reason = "NotOwned" if isinstance(error, NotOwnedError) else f"{child.kind.kind}Failed"
+                reason = _REASONS.get(type(error), f"{child.kind.kind}Failed")
                 status = after_failure(isvc, planned, child, reason, str(error), self.clock.now())
                 failure, removals = error, ()
                 break
@@ -93,7 +110,8 @@ class InferenceServices:
         except KfsError as error:
             failure = failure or error
         if failure is not None:
-            self.recorder.event(isvc, INFERENCE_SERVICE, WARNING, "InternalError", str(failure))
+            reason = _REASONS[KindMissing] if isinstance(failure, KindMissing) else "InternalError"
+            self.recorder.event(isvc, INFERENCE_SERVICE, WARNING, reason, str(failure))
             # What the webhook refuses was stored without the webhook: trying again does not help.
             raise TerminalError(str(failure)) if isinstance(failure, ValidationError) else failure
 

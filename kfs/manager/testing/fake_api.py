@@ -91,6 +91,10 @@ class FakeApi:
         found = self._find(_Target.parse(kind.path(namespace, name)))
         return clone(found) if found is not None else None
 
+    def all(self, kind: Kind) -> list[Obj]:
+        """Everything of a kind that is stored, without a call."""
+        return [clone(obj) for _, obj in self._in(_Target.parse(kind.path()))]
+
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         """Take an object away at once, without a call."""
         target = _Target.parse(kind.path(namespace, name))
