@@ -11,7 +11,9 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from kfs.api.constants import TRAINED_MODEL
 from kfs.controllers.inferenceservice import InferenceServices, add_inference_services
+from kfs.controllers.trainedmodel import TrainedModels, add_trained_models
 from kfs.install import webhooks
 from kfs.install.installer import InstallOptions, install
 from kfs.lookups import ConfigSource
@@ -19,12 +21,13 @@ from kfs.manager.client import HttpTransport, LiveClient, connect
 from kfs.manager.clock import Clock, SystemClock
 from kfs.manager.http_server import Probes, metrics_server, probe_server
 from kfs.manager.leader import LeaderElector, new_identity
-from kfs.manager.manager import Manager, ManagerOptions
+from kfs.manager.manager import NEVER_CACHED, Manager, ManagerOptions
 from kfs.manager.metrics import Metrics
-from kfs.manager.objects.kinds import ObjectKey
+from kfs.manager.objects.kinds import CONFIG_MAP, ObjectKey
 from kfs.manager.runnables import Phase
 from kfs.manager.webhook.certificates import ensure_certificates
 from kfs.manager.webhook.server import WebhookServer
+from kfs.webhook import trainedmodels
 from kfs.webhook.inferenceservices import defaulter, validator
 from kfs.webhook.pods import pod_mutator
 
@@ -63,7 +66,7 @@ def build(options: Options, transport: HttpTransport, metrics: Metrics, clock: C
     """A manager with servers, controllers and webhooks, not started."""
     manager = Manager(
         transport,
-        ManagerOptions(namespaces=options.watch_namespaces),
+        ManagerOptions(options.watch_namespaces, uncached=NEVER_CACHED | {CONFIG_MAP}),
         metrics=metrics,
         clock=clock,
         elector=_elector(options, LiveClient(transport), clock, metrics) if options.leader_elect else None,
@@ -75,6 +78,15 @@ def build(options: Options, transport: HttpTransport, metrics: Metrics, clock: C
     manager.add(probe_server(options.health_probe_addr, _probes(manager, configs, server)), Phase.HTTP)
     reconciler = InferenceServices(manager.client, manager.live, configs, manager.events.recorder(EVENT_SOURCE), clock)
     add_inference_services(manager, reconciler, options.workers)
+    models = TrainedModels(
+        client=manager.client,
+        live=manager.live,
+        models=manager.cache.informer(TRAINED_MODEL),
+        configs=configs,
+        recorder=manager.events.recorder(EVENT_SOURCE),
+        clock=clock,
+    )
+    add_trained_models(manager, models, options.workers)
     return manager
 
 
@@ -83,6 +95,7 @@ def _webhook_server(options: Options, configs: ConfigSource, live: LiveClient, m
     server.register(webhooks.MUTATE_PODS_PATH, pod_mutator(configs.current, live))
     server.register(webhooks.MUTATE_V1BETA1_PATH, defaulter(configs.current))
     server.register(webhooks.VALIDATE_V1BETA1_PATH, validator())
+    server.register(webhooks.VALIDATE_MODELS_PATH, trainedmodels.validator())
     return server
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from kfs.api.component import COMPONENTS, parse_component
 from kfs.api.constants import COMPONENT_LABEL, KNATIVE_SERVICE, PREDICTOR, VIRTUAL_SERVICE, ComponentType
+from kfs.api.modelconfig import config_map
 from kfs.api.names import predict_path, service_host
 from kfs.api.servers import server_of
 from kfs.api.status import (
@@ -43,8 +44,18 @@ from kfs.controllers.knative import knative_service, merge_knative_service, pass
 from kfs.manager.errors import ConfigError, KfsError, ValidationError
 from kfs.manager.objects.child import Child
 from kfs.manager.objects.conditions import FALSE, TRUE, is_true
-from kfs.manager.objects.kinds import SERVICE
-from kfs.manager.objects.tree import controller_of, generation, is_deleting, labels, mapping, name, namespace, uid
+from kfs.manager.objects.kinds import CONFIG_MAP, SERVICE
+from kfs.manager.objects.tree import (
+    clone,
+    controller_of,
+    generation,
+    is_deleting,
+    labels,
+    mapping,
+    name,
+    namespace,
+    uid,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,6 +133,9 @@ class _Pass:
             self._status = mark_component(self._status, type_, FALSE, self._now, _reason(error), str(error))
             return True
         revisions = self._status.components.get(type_, ComponentStatus())
+        if type_ == PREDICTOR and server_of(self._isvc, component).is_multi_model(self._config):
+            # Before the server that mounts it. What models it names is the TrainedModel controller's to say.
+            self._children.append(Child(CONFIG_MAP, config_map(self._isvc, {}), clone))
         rollout = Rollout(component.extension.canary_traffic_percent, revisions)
         merge = partial(merge_knative_service, desired=service, rollout=rollout)
         self._children.append(Child(KNATIVE_SERVICE, service, merge))
@@ -206,8 +220,8 @@ def after_failure(
     Differs: the original writes no status then, so that nobody learns why (difference 8).
     """
     status = planned.status
-    if child.kind == KNATIVE_SERVICE:
-        component = labels(child.desired).get(COMPONENT_LABEL, PREDICTOR)
+    if child.kind in (KNATIVE_SERVICE, CONFIG_MAP):
+        component = labels(child.desired).get(COMPONENT_LABEL) if child.kind == KNATIVE_SERVICE else PREDICTOR
         type_ = next(known for known in COMPONENTS if known == component)
         status = mark_component(status, type_, FALSE, now, reason, message)
         if type_ != PREDICTOR:

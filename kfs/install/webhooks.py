@@ -21,6 +21,7 @@ CONTROL_PLANE_LABEL: Final = "control-plane"
 CONVERSION_PATH: Final = "/convert"
 MUTATE_PODS_PATH: Final = "/mutate-pods"
 MUTATE_V1BETA1_PATH: Final = "/mutate-serving-kubeflow-org-v1beta1-inferenceservice"
+VALIDATE_MODELS_PATH: Final = "/validate-serving-kubeflow-org-v1alpha1-trainedmodel"
 VALIDATE_V1BETA1_PATH: Final = "/validate-serving-kubeflow-org-v1beta1-inferenceservice"
 
 # An API server asks in the first that it knows; the answer is in the version of the question.
@@ -140,6 +141,18 @@ WEBHOOKS: Final = (
         operations=("CREATE", "UPDATE"),
         failure_policy="Fail",
         reason="a spec that breaks a rule must not be stored: its author would not learn of it",
+    ),
+    Webhook(
+        configuration=f"trainedmodel.{GROUP}",
+        name="trainedmodel.kfserving-webhook-server.validator",
+        path=VALIDATE_MODELS_PATH,
+        mutating=False,
+        group=GROUP,
+        version="v1alpha1",
+        resource="trainedmodels",
+        operations=("CREATE", "UPDATE"),
+        failure_policy="Fail",
+        reason="a model whose memory could change would make its server run out of it",
     ),
 )
 
