@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from kfs.api.constants import KNATIVE_SERVICE, VIRTUAL_SERVICE
-from kfs.controllers.plan import Observed, Plan, plan
-from kfs.manager.objects import codec
-from kfs.manager.objects.equality import semantic_equal
 from kfs.manager.objects.kinds import SERVICE
-from tests.samples import MODEL, NOW, config, defaulted, isvc, knative_status
-
-if TYPE_CHECKING:
-    from kfs.api.config import Config
-    from kfs.manager.objects.tree import Obj
+from tests.controllers.world import ALIAS, PREDICTOR_SERVICE, ROUTES, World, ready_world
+from tests.samples import MODEL, config, defaulted, isvc
 
 V2 = {**defaulted(), "protocolVersion": "v2", "runtimeVersion": "0.2.1"}
-
-
-class World:
-    """An InferenceService and its children, as a server would keep them; `play` is what Knative says."""
-
-    def __init__(self, tree: Obj, settings: Config | None = None) -> None:
-        self.isvc = tree
-        self.config = settings or config()
-        self.children: dict[Any, Obj] = {}
-        self.now: datetime = NOW
-
-    def one_pass(self) -> tuple[Plan, list[str]]:
-        """Plan and carry out; returns the plan and what was written."""
-        self.now += timedelta(hours=1)
-        service = self.children.get(KNATIVE_SERVICE)
-        planned = plan(self.isvc, self.config, Observed({"predictor": service} if service else {}), self.now)
-        written = []
-        for child in planned.children:
-            there = self.children.get(child.kind)
-            wanted = child.desired if there is None else child.merge(there)
-            if there is None or not semantic_equal(wanted, there):
-                self.children[child.kind] = wanted
-                written.append(child.kind.resource)
-        status = codec.loads(codec.dumps(planned.status))
-        if not semantic_equal(status, self.isvc.get("status")):
-            self.isvc["status"] = status
-            written.append("status")
-        return planned, written
-
-    def play(self, **said: Any) -> None:
-        self.children[KNATIVE_SERVICE]["status"] = knative_status(**said)
-
-    def conditions(self) -> dict[str, tuple[str, str]]:
-        found = self.isvc["status"].get("conditions", ())
-        return {c["type"]: (c.get("status", ""), c.get("reason", "")) for c in found}
-
-
-def ready_world(tree: Obj | None = None) -> World:
-    world = World(tree or isvc())
-    world.one_pass()
-    world.play()
-    world.one_pass()
-    return world
 
 
 def test_first_the_knative_service_alone_and_no_word_of_readiness() -> None:
@@ -88,7 +38,7 @@ def test_one_pass_after_knatives_word_everything_is_there() -> None:
         "PredictorRouteReady": ("True", ""),
         "Ready": ("True", ""),
     }
-    assert world.children[VIRTUAL_SERVICE]["spec"]["hosts"] == ["m.ns.svc.cluster.local", "m.ns.example.com"]
+    assert world.children[ROUTES]["spec"]["hosts"] == ["m.ns.svc.cluster.local", "m.ns.example.com"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +88,7 @@ def test_a_predictor_that_fails_later_closes_the_ingress_and_keeps_the_routes() 
 
 def test_a_knative_service_that_was_deleted_comes_back_and_ready_stays() -> None:
     world = ready_world()
-    del world.children[KNATIVE_SERVICE]
+    del world.children[PREDICTOR_SERVICE]
     _, written = world.one_pass()
     assert written == ["services.serving.knative.dev", "status"]
     assert world.conditions()["Ready"] == ("True", "")
@@ -149,25 +99,25 @@ def test_a_knative_service_that_was_deleted_comes_back_and_ready_stays() -> None
     }
 
 
-@pytest.mark.parametrize("kind", [SERVICE, VIRTUAL_SERVICE])
-def test_routes_that_were_deleted_or_edited_come_back(kind: Any) -> None:
+@pytest.mark.parametrize("key", [ALIAS, ROUTES])
+def test_routes_that_were_deleted_or_edited_come_back(key: Any) -> None:
     world = ready_world()
-    wanted = world.children.pop(kind)
-    assert world.one_pass()[1] == [kind.resource]
-    assert world.children[kind] == wanted
-    world.children[kind] = {**wanted, "spec": {"edited": True}}
-    assert world.one_pass()[1] == [kind.resource]
-    assert world.children[kind] == wanted
+    wanted = world.children.pop(key)
+    assert world.one_pass()[1] == [key[0].resource]
+    assert world.children[key] == wanted
+    world.children[key] = {**wanted, "spec": {"edited": True}}
+    assert world.one_pass()[1] == [key[0].resource]
+    assert world.children[key] == wanted
 
 
 def test_a_change_of_labels_reaches_every_child_and_then_rests() -> None:
     world = ready_world(isvc(labels={"a": "1", "gone": "1"}, annotations={"x": "1"}))
-    world.children[VIRTUAL_SERVICE]["metadata"]["labels"]["theirs"] = "1"
+    world.children[ROUTES]["metadata"]["labels"]["theirs"] = "1"
     world.isvc["metadata"] |= {"labels": {"a": "2"}, "annotations": {"y": "1"}, "generation": 1}
     assert world.one_pass()[1] == ["services.serving.knative.dev", "virtualservices.networking.istio.io"]
-    assert world.children[VIRTUAL_SERVICE]["metadata"]["labels"] == {"a": "2", "theirs": "1"}
-    assert world.children[VIRTUAL_SERVICE]["metadata"]["annotations"] == {"y": "1"}
-    assert "gone" not in world.children[KNATIVE_SERVICE]["metadata"]["labels"]
+    assert world.children[ROUTES]["metadata"]["labels"] == {"a": "2", "theirs": "1"}
+    assert world.children[ROUTES]["metadata"]["annotations"] == {"y": "1"}
+    assert "gone" not in world.children[PREDICTOR_SERVICE]["metadata"]["labels"]
     assert world.one_pass()[1] == []
 
 
