@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from kfs.manager.objects.kinds import ObjectKey
 
 DOMAIN = "example.com"
+FAIL_ANNOTATION = "dataplane.kfs/fail"
 _TEMPLATE = "dataplane.kfs/template"
 _CONDITIONS = ("ConfigurationsReady", "Ready", "RoutesReady")
 
 
 @dataclass(frozen=True)
 class Knative:
-    """The reconciler: a new revision for each new template, ready at once."""
+    """The reconciler: a new revision for each new template, ready at once.
+
+    A template that carries the annotation `dataplane.kfs/fail` never gets ready; its value is the message.
+    """
 
     client: Client
     clock: Clock
@@ -49,20 +53,30 @@ class Knative:
         if mapping(before, "annotations").get(_TEMPLATE) != template:
             number = int(revision.rpartition("-")[2] or 0) + 1
             revision = f"{name(service)}-{number:05d}"
-        since = {c["type"]: c["lastTransitionTime"] for c in sequence(before, "conditions")}
-        now = timestamp(self.clock.now())
-        conditions = [{"type": t, "status": "True", "lastTransitionTime": since.get(t, now)} for t in _CONDITIONS]
+        failure = mapping(service, "spec", "template", "metadata", "annotations").get(FAIL_ANNOTATION)
+        ready = str(before.get("latestReadyRevisionName") or "") if failure else revision
+        conditions = [self._condition(type_, failure, before) for type_ in _CONDITIONS]
         host = f"{name(service)}.{namespace(service)}"
         return {
             "annotations": {_TEMPLATE: template},
             "observedGeneration": generation(service),
             "conditions": conditions,
             "latestCreatedRevisionName": revision,
-            "latestReadyRevisionName": revision,
+            **({"latestReadyRevisionName": ready} if ready else {}),
             "url": f"http://{host}.{self.domain}",
             "address": {"url": f"http://{host}.svc.cluster.local"},
-            "traffic": [self._traffic(target, service, revision) for target in sequence(service, "spec", "traffic")],
+            "traffic": [
+                self._traffic(target, service, ready or revision) for target in sequence(service, "spec", "traffic")
+            ],
         }
+
+    def _condition(self, type_: str, failure: str | None, before: Frozen) -> Obj:
+        found: Obj = {"type": type_, "status": "False" if failure else "True"}
+        if failure:
+            found |= {"reason": "RevisionFailed", "message": failure}
+        known: Frozen = next((c for c in sequence(before, "conditions") if c["type"] == type_), {})
+        same = all(known.get(key) == found.get(key) for key in ("status", "reason", "message"))
+        return {**found, "lastTransitionTime": known["lastTransitionTime"] if same else timestamp(self.clock.now())}
 
     def _traffic(self, target: Frozen, service: Frozen, revision: str) -> dict[str, Any]:
         found: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 from kubernetes import client as k8s
 from kubernetes.client.exceptions import ApiException
 
-from kfs.api.constants import INFERENCE_SERVICE, KNATIVE_SERVICE, TRAINED_MODEL
+from kfs.api.constants import TRAINED_MODEL
 from tests.e2e.user import User, eventually, sklearn
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def test_readiness_follows_the_parent(user: User) -> None:
     user.wait_ready("m")
     user.create(model(), TRAINED_MODEL)
     eventually(lambda: ready(user) == "True", "the model is Ready")
-    user.patch("m", {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}, INFERENCE_SERVICE, "status")
-    # The InferenceService controller sets it right again at once; either way the model follows.
-    eventually(lambda: ready(user) == "True" and user.is_ready("m"), "parent and model are Ready again")
-    user.patch("m", {"spec": {"predictor": {"minReplicas": -0}}})
-    service = user.get("m-predictor-default", KNATIVE_SERVICE)
-    assert service is not None
+    fail = {"metadata": {"annotations": {"dataplane.kfs/fail": "out of memory"}}}
+    user.patch("m", fail)
+    eventually(lambda: ready(user) == "False", "the model is not Ready while its parent is not")
+    assert loaded(user) == ["a"]
+    user.patch("m", {"metadata": {"annotations": {"dataplane.kfs/fail": None}}})
+    eventually(lambda: ready(user) == "True", "the model is Ready again")
 
 
 def test_a_parent_that_goes_while_the_manager_is_down_takes_its_models(user: User, manager: ManagerProcess) -> None:
@@ -110,11 +110,14 @@ def test_a_parent_that_goes_while_the_manager_is_down_takes_its_models(user: Use
     user.create(model(), TRAINED_MODEL)
     eventually(lambda: ready(user) == "True", "the model is Ready")
     manager.kill()
-    user.patch("m", {"metadata": {"finalizers": None}})
     user.delete("m")
-    assert user.get("m") is None
     assert user.get("a", TRAINED_MODEL) is not None
     manager.start()
+    eventually(lambda: user.get("m") is None and user.get("a", TRAINED_MODEL) is None, "both are gone")
+
+
+def test_a_model_without_a_parent_goes(user: User) -> None:
+    user.create(model(), TRAINED_MODEL)
     eventually(lambda: user.get("a", TRAINED_MODEL) is None, "the model is gone")
 
 
