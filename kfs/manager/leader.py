@@ -3,7 +3,8 @@
 A lease is a promise about time. Clocks of different machines disagree, so nobody trusts the times
 written in the record: a candidate waits until it has *itself* seen no renewal for the whole
 duration, and the leader gives up, by its own monotonic clock, well before that. In between no two
-processes believe that they lead. (A process that was paused may still send a write of before; only
+processes believe that they lead. What reconcilers write goes through `require`, so that work that is being finished
+while leadership is lost sends nothing more. (A write that is under way by then may still arrive; only
 preconditions on the objects protect against that.)
 
 A manager does, in this order:
@@ -161,6 +162,16 @@ class LeaderElector:
     def leading_until(self) -> float | None:
         """The loop time at which leadership ends unless it is renewed before; None while not leading."""
         return None if self._renewed_at is None else self._renewed_at + self._timing.renew_deadline_s
+
+    def require(self) -> None:
+        """Nothing while this process leads by its own clock.
+
+        Raises:
+            LeadershipLost: it does not, or not any more; what it would write now, somebody else may be writing.
+        """
+        until = self.leading_until
+        if until is None or asyncio.get_running_loop().time() >= until:
+            raise LeadershipLost(f"The lease {self._key} is not ours")
 
     async def acquire(self) -> None:
         """Return when this process leads; until then try every 2 to 4.4 s. Outages are waited out."""

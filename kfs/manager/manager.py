@@ -41,7 +41,11 @@ class ManagerOptions:
 
 
 class Manager:
-    """Shared cache, clients, events and metrics, and the runnables that use them."""
+    """Shared cache, clients, events and metrics, and the runnables that use them.
+
+    `client` is for controllers: with an elector it writes only while this process leads. What is to be written by
+    every process goes through `live`.
+    """
 
     def __init__(
         self,
@@ -57,7 +61,9 @@ class Manager:
         self.clock = clock or SystemClock()
         self.live = LiveClient(transport)
         self.cache = Cache(transport, self.clock, self.metrics, Scope(namespaces=options.namespaces))
-        self.client = DelegatingClient(self.cache, self.live, options.uncached)
+        self.client = DelegatingClient(
+            self.cache, self.live, options.uncached, *([elector.require] if elector is not None else [])
+        )
         self.events = EventBroadcaster(self.live, self.clock, self.metrics)
         self._elector = elector
         self._runnables: dict[Phase, list[Runnable]] = {phase: [] for phase in Phase}

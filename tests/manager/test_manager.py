@@ -6,8 +6,13 @@ import asyncio
 
 import pytest
 
-from kfs.manager.errors import KfsError
+from kfs.manager.client import LiveClient
+from kfs.manager.clock import SystemClock
+from kfs.manager.errors import KfsError, TransportError
+from kfs.manager.leader import LeaderElector, LeadershipLost
 from kfs.manager.manager import Manager
+from kfs.manager.metrics import Metrics
+from kfs.manager.objects.kinds import CONFIG_MAP, LEASE, ObjectKey
 from kfs.manager.runnables import Phase, Started
 from kfs.manager.testing.fake_api import FakeApi
 
@@ -104,3 +109,44 @@ async def test_a_part_that_is_done_does_not_hold_up_the_next_phase() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+class LastWrite:
+    """A controller in the middle of its work: told to stop, it still writes what it was about to."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+
+    async def run(self, started: Started) -> None:
+        started()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self._manager.client.create(CONFIG_MAP, {"metadata": {"name": "last", "namespace": "ns"}})
+
+
+def leading(api: FakeApi) -> Manager:
+    elector = LeaderElector(LiveClient(api), ObjectKey("ns", "lease"), "me", SystemClock(), Metrics())
+    manager = Manager(api, elector=elector)
+    manager.add(LastWrite(manager), Phase.LEADER)
+    return manager
+
+
+async def test_what_is_under_way_is_written_before_leadership_is_given_up() -> None:
+    api = FakeApi()
+    task = asyncio.ensure_future(leading(api).run())
+    await asyncio.sleep(30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert api.writes()[-2:] == [f"POST {CONFIG_MAP.path('ns')}", f"PUT {LEASE.path('ns', 'lease')}"]
+
+
+async def test_nothing_is_written_after_leadership_was_lost() -> None:
+    api = FakeApi()
+    task = asyncio.ensure_future(leading(api).run())
+    await asyncio.sleep(30)
+    api.fail_next("PUT", "leases", TransportError("down"), times=1000)
+    with pytest.raises(LeadershipLost):
+        await task
+    assert api.get(CONFIG_MAP, "ns", "last") is None
