@@ -17,7 +17,7 @@ from kfs.controllers.trainedmodel import TrainedModels, add_trained_models
 from kfs.install import webhooks
 from kfs.install.installer import InstallOptions, install
 from kfs.lookups import ConfigSource
-from kfs.manager.client import HttpTransport, LiveClient, connect
+from kfs.manager.client import HttpTransport, LiveClient
 from kfs.manager.clock import Clock, SystemClock
 from kfs.manager.http_server import Probes, metrics_server, probe_server
 from kfs.manager.leader import LeaderElector, new_identity
@@ -32,6 +32,7 @@ from kfs.webhook.inferenceservices import defaulter, validator
 from kfs.webhook.pods import pod_mutator
 
 if TYPE_CHECKING:
+    from kfs.manager.login import Connection
     from kfs.options import Options
 
 log = logging.getLogger(__name__)
@@ -41,15 +42,15 @@ LEASE_NAME = "kfserving-controller-manager-leader-lock"
 EVENT_SOURCE = "v1beta1Controllers"
 
 
-async def run(options: Options) -> None:
+async def run(options: Options, connection: Connection) -> None:
     """Run the manager until cancelled.
 
     Raises:
-        ConfigError: an option, the kubeconfig or a certificate cannot be used.
+        ConfigError: an option or a certificate cannot be used.
         KfsError: what made the manager give up.
     """
     metrics, clock = Metrics(), SystemClock()
-    transport = HttpTransport(await connect(options.kubeconfig, options.context), metrics)
+    transport = HttpTransport(connection, metrics)
     try:
         certificate = await asyncio.to_thread(ensure_certificates, options.cert_dir, _hosts(options), clock.now())
         if options.install:

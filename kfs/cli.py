@@ -6,6 +6,7 @@ Imports of what a command needs wait until it is chosen: `--help` answers at onc
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -54,8 +55,8 @@ def manager(arguments: Sequence[str], prog: str = "kfs manager") -> int:
 
 
 async def _manage(options: Options) -> int:
-    from kfs import app
     from kfs.manager.errors import KfsError
+    from kfs.manager.login import connect
 
     running = asyncio.current_task()
     assert running is not None
@@ -77,7 +78,11 @@ async def _manage(options: Options) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     try:
-        await app.run(options)
+        # Logging in may take a process of its own a second; the imports take as long.
+        connection, app = await asyncio.gather(
+            connect(options.kubeconfig, options.context), asyncio.to_thread(importlib.import_module, "kfs.app")
+        )
+        await app.run(options, connection)
     except asyncio.CancelledError:
         if not stopping:
             raise

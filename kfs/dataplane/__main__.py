@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from kfs.dataplane import crds
 from kfs.dataplane.knative import add_knative
-from kfs.manager.client import HttpTransport, connect
+from kfs.manager.client import HttpTransport
+from kfs.manager.login import connect
 from kfs.manager.manager import Manager
 from kfs.manager.metrics import Metrics
 

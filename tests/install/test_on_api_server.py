@@ -8,7 +8,8 @@ import pytest
 
 from kfs.api.constants import GROUP
 from kfs.install.installer import InstallError, InstallOptions, install
-from kfs.manager.client import Applied, HttpTransport, LiveClient, PatchType, connect
+from kfs.manager.client import Applied, HttpTransport, LiveClient, PatchType
+from kfs.manager.login import connect
 from kfs.manager.metrics import Metrics
 from kfs.manager.objects.kinds import CUSTOM_RESOURCE_DEFINITION, ObjectKey
 from kfs.manager.testing.envtest import ControlPlane

@@ -10,8 +10,9 @@ import pytest
 from kfs.api.constants import INFERENCE_SERVICE, TRAINED_MODEL
 from kfs.install.installer import InstallOptions, ensure
 from kfs.install.manifests import manifests
-from kfs.manager.client import HttpTransport, LiveClient, PatchType, connect
+from kfs.manager.client import HttpTransport, LiveClient, PatchType
 from kfs.manager.errors import Invalid
+from kfs.manager.login import connect
 from kfs.manager.metrics import Metrics
 from kfs.manager.objects.kinds import CUSTOM_RESOURCE_DEFINITION
 from kfs.manager.objects.tree import Obj, key_of

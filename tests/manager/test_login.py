@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfs.manager.client import HttpTransport, LiveClient, connect
+from kfs.manager.client import HttpTransport, LiveClient
 from kfs.manager.errors import ConfigError, Unauthorized
+from kfs.manager.login import connect
 from kfs.manager.metrics import Metrics
 from kfs.manager.objects.kinds import NAMESPACE
 from kfs.manager.testing.envtest import ControlPlane

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from kfs.manager.client.calls import Call
-    from kfs.manager.client.login import Connection
+    from kfs.manager.login import Connection
     from kfs.manager.metrics import Metrics
 
 log = logging.getLogger(__name__)

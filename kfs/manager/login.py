@@ -106,7 +106,7 @@ async def _from_kubeconfig(path: str, context: str) -> Connection:
 
 
 async def _load(path: str, context: str) -> dict[str, object]:
-    command = [sys.executable, "-m", "kfs.manager.client.kubeconfig"]
+    command = [sys.executable, "-m", "kfs.manager.kubeconfig"]
     command += ["--kubeconfig", path] if path else []
     command += ["--context", context] if context else []
     # Python's -P would hide the package when it is run from a checkout; the child gets our own path instead.

@@ -1,6 +1,6 @@
 """Reads a kubeconfig with kubernetes_asyncio and prints what a client needs, as JSON.
 
-Runs as a program of its own (`python -m kfs.manager.client.kubeconfig [--kubeconfig F] [--context C]`):
+Runs as a program of its own (`python -m kfs.manager.kubeconfig [--kubeconfig F] [--context C]`):
 importing kubernetes_asyncio keeps 64 MiB for as long as the process lives, and it is needed for a
 moment only. Standard output is a pipe to the parent; the JSON holds credentials.
 """
