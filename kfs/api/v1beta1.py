@@ -73,9 +73,10 @@ class ComponentExtension(Record, frozen=True, kw_only=True):
         ),
     ] = None
     logger: Annotated[
-        Logger | None, Meta(description="Log what goes in and out, as CloudEvents, to an HTTP address.")
+        Logger | None,
+        Meta(description="Log what goes into and out of a predictor, as CloudEvents, to an HTTP address."),
     ] = None
-    batcher: Annotated[Batcher | None, Meta(description="Gather requests into batches.")] = None
+    batcher: Annotated[Batcher | None, Meta(description="Gather requests to a predictor into batches.")] = None
 
 
 class FrameworkSpec(Record, frozen=True, kw_only=True):
@@ -213,8 +214,8 @@ class InferenceServiceSpec(Record, frozen=True, kw_only=True):
         ExplainerSpec | None,
         Meta(
             description=(
-                "Answers :explain requests by calling the transformer or the predictor. Name exactly one of"
-                " alibi, aix and art, or give a container; everything a Pod's spec has can be set beside it."
+                "Answers :explain requests by calling the predictor. Name exactly one of alibi, aix and art, or"
+                " give a container; everything a Pod's spec has can be set beside a container."
             )
         ),
     ] = None
