@@ -11,12 +11,13 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kfs.api.constants import TRAINED_MODEL
-from kfs.controllers.inferenceservice import InferenceServices, add_inference_services
+from kfs.api.constants import KNATIVE_SERVICE, TRAINED_MODEL
+from kfs.controllers.config_rollout import ConfigRollout
+from kfs.controllers.inferenceservice import add_inference_services
 from kfs.controllers.trainedmodel import TrainedModels, add_trained_models
 from kfs.install import webhooks
 from kfs.install.installer import InstallOptions, install
-from kfs.lookups import ConfigSource
+from kfs.lookups import ConfigSource, count_problems
 from kfs.manager.client import HttpTransport, LiveClient
 from kfs.manager.clock import Clock, SystemClock
 from kfs.manager.http_server import Probes, metrics_server, probe_server
@@ -76,9 +77,10 @@ def build(options: Options, transport: HttpTransport, metrics: Metrics, clock: C
     server = _webhook_server(options, configs, manager.live, metrics)
     manager.add(server, Phase.WEBHOOKS)
     manager.add(metrics_server(options.metrics_addr, metrics), Phase.HTTP)
-    manager.add(probe_server(options.health_probe_addr, _probes(manager, configs, server)), Phase.HTTP)
-    reconciler = InferenceServices(manager.client, manager.live, configs, manager.events.recorder(EVENT_SOURCE), clock)
-    add_inference_services(manager, reconciler, options.workers)
+    count_problems(configs, metrics)
+    rollout = ConfigRollout(manager.cache.informer(KNATIVE_SERVICE), options.config_rollout_parallelism)
+    manager.add(probe_server(options.health_probe_addr, _probes(manager, configs, rollout, server)), Phase.HTTP)
+    add_inference_services(manager, configs, rollout, manager.events.recorder(EVENT_SOURCE), options.workers)
     models = TrainedModels(
         client=manager.client,
         live=manager.live,
@@ -100,7 +102,7 @@ def _webhook_server(options: Options, configs: ConfigSource, live: LiveClient, m
     return server
 
 
-def _probes(manager: Manager, configs: ConfigSource, server: WebhookServer) -> Probes:
+def _probes(manager: Manager, configs: ConfigSource, rollout: ConfigRollout, server: WebhookServer) -> Probes:
     async def config() -> str | None:
         return configs.loaded()
 
@@ -113,6 +115,7 @@ def _probes(manager: Manager, configs: ConfigSource, server: WebhookServer) -> P
     probes.add_ready("config", config)
     probes.add_detail("cache", unsynced)
     probes.add_detail("configuration", lambda: configs.problem() or "good")
+    probes.add_detail("configuration-rollout", lambda: f"{rollout.waiting} InferenceServices wait for their turn")
     return probes
 
 

@@ -16,6 +16,7 @@ from kfs.api.constants import DEFAULT_NAMESPACE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+DEFAULT_PARALLELISM = 10
 DEFAULT_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
@@ -37,6 +38,7 @@ class Options:
     install: bool = False
     leader_elect: bool = False
     workers: int = 8
+    config_rollout_parallelism: int = DEFAULT_PARALLELISM
     watch_namespaces: tuple[str, ...] = ()
     log_level: str = "info"
     log_format: str = "text"
@@ -138,6 +140,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=8,
         metavar="N",
         help="objects of one kind reconciled at once (default: %(default)s)",
+    )
+    add(
+        "--config-rollout-parallelism",
+        type=_positive,
+        default=DEFAULT_PARALLELISM,
+        metavar="N",
+        help="when inferenceservice-config changes, InferenceServices that may be rolling out at once because of it "
+        "(default: %(default)s)",
     )
     add(
         "--watch-namespace",

@@ -29,6 +29,7 @@ FLAGS = {
     "--install=true": ("install", True),
     "--leader-elect=true": ("leader_elect", True),
     "--workers=3": ("workers", 3),
+    "--config-rollout-parallelism=5": ("config_rollout_parallelism", 5),
     "--watch-namespace=a": ("watch_namespaces", ("a",)),
     "--log-level=debug": ("log_level", "debug"),
     "--log-format=json": ("log_format", "json"),

@@ -214,6 +214,11 @@ class Config:
             problems={k: v for k, v in self.problems.items() if k not in good.sections},
         )
 
+    def differing(self, other: Config) -> list[str]:
+        """The keys of the sections that this configuration and another do not have alike."""
+        keys = [*self.sections, *(key for key in other.sections if key not in self.sections)]
+        return [key for key in keys if self.sections.get(key) != other.sections.get(key)]
+
     def _section(self, key: str, record: type[S]) -> S:
         if key in self.sections:
             return cast("S", self.sections[key])
@@ -230,6 +235,11 @@ def parse_config(data: Mapping[str, str]) -> Config:
         except ConfigError as error:
             problems[key] = str(error)
     return Config(sections, problems)
+
+
+def no_config(why: str) -> Config:
+    """A configuration of which every section is missing for one reason."""
+    return Config(problems=dict.fromkeys(_SECTIONS, why))
 
 
 def _parse(key: str, text: str | None, record: type[S]) -> S:

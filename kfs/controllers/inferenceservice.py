@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from kfs.api.component import COMPONENTS
@@ -22,9 +22,10 @@ from kfs.api.constants import (
 )
 from kfs.api.names import default_service_name
 from kfs.api.status import read_status, transition
+from kfs.controllers.config_changes import ConfigChanges
 from kfs.controllers.plan import Observed, Plan, after_failure, plan
 from kfs.manager.client import Client, Reader, apply, patch_finalizer
-from kfs.manager.controller.builder import Host, controller_for
+from kfs.manager.controller.builder import controller_for
 from kfs.manager.errors import (
     Conflict,
     KfsError,
@@ -38,15 +39,17 @@ from kfs.manager.objects import codec
 from kfs.manager.objects.equality import semantic_equal
 from kfs.manager.objects.kinds import SERVICE, ObjectKey
 from kfs.manager.objects.tree import Frozen, clone, is_deleting, key_of, mapping, name, namespace, uid
-from kfs.manager.recorder import WARNING, Recorder
+from kfs.manager.recorder import NORMAL, WARNING, Recorder
+from kfs.manager.runnables import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kfs.api.v1beta1 import InferenceServiceStatus
+    from kfs.controllers.config_rollout import ConfigRollout
     from kfs.lookups import ConfigSource
     from kfs.manager.clock import Clock
-    from kfs.manager.controller.controller import Controller
+    from kfs.manager.manager import Manager
 
 log = logging.getLogger(__name__)
 
@@ -65,20 +68,33 @@ class InferenceServices:
     client: Client
     live: Reader
     configs: ConfigSource
+    rollout: ConfigRollout
     recorder: Recorder
     clock: Clock
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Bring one InferenceService's children and status to what its spec says."""
         isvc = await self.client.get(INFERENCE_SERVICE, key)
-        if isvc is None:
-            return
-        if is_deleting(isvc):
-            await self._finalize(isvc)
+        if isvc is None or is_deleting(isvc):
+            self.rollout.forget(key)
+            if isvc is not None:
+                await self._finalize(isvc)
             return
         isvc = await patch_finalizer(self.client, INFERENCE_SERVICE, isvc, FINALIZER, present=True)
-        planned = plan(isvc, self.configs.last_good(), await self._observe(key), self.clock.now())
-        await self._carry_out(isvc, planned)
+        await self.configs.informer.answered()
+        observed = await self._observe(key)
+        planned = plan(isvc, self.configs.last_good(), observed, self.clock.now())
+        await self._carry_out(isvc, self._in_turn(isvc, planned, observed))
+
+    def _in_turn(self, isvc: Frozen, planned: Plan, observed: Observed) -> Plan:
+        """The plan, without Knative Services whose new revisions must wait for their turn."""
+        decision = self.rollout.decide(isvc, planned.children, observed.knative.values())
+        if decision.why:
+            self.recorder.event(isvc, INFERENCE_SERVICE, NORMAL, "ConfigurationChanged", decision.why)
+        if decision.go:
+            return planned
+        kept = tuple(child for child in planned.children if child.kind != KNATIVE_SERVICE)
+        return replace(planned, children=kept)
 
     async def _observe(self, key: ObjectKey) -> Observed:
         knative: dict[ComponentType, Frozen] = {}
@@ -150,12 +166,18 @@ class InferenceServices:
             return []
 
 
-def add_inference_services(host: Host, reconciler: InferenceServices, workers: int) -> Controller:
-    """Register the controller with the manager."""
-    return (
-        controller_for(host, INFERENCE_SERVICE)
+def add_inference_services(
+    manager: Manager, configs: ConfigSource, rollout: ConfigRollout, recorder: Recorder, workers: int
+) -> None:
+    """Register the controller, and what follows the configuration for it, with the manager."""
+    reconciler = InferenceServices(manager.client, manager.live, configs, rollout, recorder, manager.clock)
+    controller = (
+        controller_for(manager, INFERENCE_SERVICE)
         .owns(KNATIVE_SERVICE)
         .owns(VIRTUAL_SERVICE)
         .owns(SERVICE)
         .complete(reconciler.reconcile, workers=workers)
     )
+    rollout.attach(controller.enqueue)
+    changes = ConfigChanges(configs, manager.cache, controller, rollout, recorder, manager.clock)
+    manager.add(changes, Phase.LEADER)

@@ -140,6 +140,9 @@ class Metrics:
         )
 
         self.leader = gauge("leader_election_master_status", "1 while this process leads", "name")
+        self.config_problems = gauge(
+            "kfs_config_problems", "1 for each key of the configuration that makes no sense", "key"
+        )
         self.events = counter("kfs_events_total", "Kubernetes Events by what became of them", "outcome")
 
     def text(self) -> bytes:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kfs.api.constants import INFERENCE_SERVICE, INFERENCE_SERVICE_CONFIG, KNATIVE_SERVICE
-from kfs.controllers.inferenceservice import InferenceServices, add_inference_services
-from kfs.lookups import ConfigSource
+from kfs.controllers.config_rollout import ConfigRollout
+from kfs.controllers.inferenceservice import add_inference_services
+from kfs.lookups import ConfigSource, count_problems
 from kfs.manager.manager import Manager
 from kfs.manager.objects.kinds import CONFIG_MAP, EVENT
 from tests.samples import config_data, isvc, knative_status
@@ -44,6 +45,15 @@ class World:
                 return condition["status"], condition.get("reason", ""), condition.get("message", "")
         return "", "", ""
 
+    async def settle(self) -> None:
+        """Let more time pass than anything takes that is under way."""
+        await asyncio.sleep(5)
+
+    def metric(self, line: str) -> float:
+        """The value of the sample that begins with `line`; 0 when there is none."""
+        lines = self.manager.metrics.text().decode().splitlines()
+        return next((float(text.rpartition(" ")[2]) for text in lines if text.startswith(line)), 0)
+
     def events(self, reason: str) -> list[str]:
         """The messages of all Events of that reason, in order."""
         return [event["message"] for event in self.api.all(EVENT) if event["reason"] == reason]
@@ -72,13 +82,13 @@ def knative_says(api: FakeApi, name: str, ready: str = "True") -> None:
 
 
 @asynccontextmanager
-async def running(api: FakeApi) -> AsyncIterator[World]:
+async def running(api: FakeApi, parallelism: int = 10) -> AsyncIterator[World]:
     """The manager with the InferenceService controller, until the block ends."""
     manager = Manager(api)
     configs = ConfigSource(manager.cache, CONFIG_NAMESPACE)
-    recorder = manager.events.recorder("test")
-    reconciler = InferenceServices(manager.client, manager.live, configs, recorder, manager.clock)
-    add_inference_services(manager, reconciler, workers=4)
+    count_problems(configs, manager.metrics)
+    rollout = ConfigRollout(manager.cache.informer(KNATIVE_SERVICE), parallelism)
+    add_inference_services(manager, configs, rollout, manager.events.recorder("test"), workers=4)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(manager.run())
         yield World(api, manager)
