@@ -11,6 +11,7 @@ from kfs.manager.objects.kinds import Kind
 
 GROUP: Final = "serving.kubeflow.org"
 INFERENCE_SERVICE = Kind(GROUP, "v1beta1", "InferenceService", "inferenceservices")
+INFERENCE_SERVICE_V1ALPHA2 = Kind(GROUP, "v1alpha2", "InferenceService", "inferenceservices")
 TRAINED_MODEL = Kind(GROUP, "v1alpha1", "TrainedModel", "trainedmodels")
 KNATIVE_SERVICE = Kind("serving.knative.dev", "v1", "Service", "services")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1alpha3", "VirtualService", "virtualservices")
