@@ -61,6 +61,7 @@ async def test_everything_is_created_once() -> None:
         "ConfigMap ns/inferenceservice-config": "created",
         "MutatingWebhookConfiguration inferenceservice.serving.kubeflow.org": "created",
         "ValidatingWebhookConfiguration inferenceservice.serving.kubeflow.org": "created",
+        "ValidatingWebhookConfiguration trainedmodel.serving.kubeflow.org": "created",
     }
     assert api.writes()[0] == "POST /api/v1/namespaces"
 
@@ -106,7 +107,7 @@ async def test_an_edit_of_a_webhook_is_undone_and_annotations_stay() -> None:
 
 async def test_a_new_certificate_reaches_webhooks_and_conversion() -> None:
     api = await settled()
-    assert len(await done(api, InstallOptions("ns", ca_bundle=b"new"))) == 3
+    assert len(await done(api, InstallOptions("ns", ca_bundle=b"new"))) == 4
 
 
 async def test_another_installer_at_the_same_time_is_no_failure() -> None:
