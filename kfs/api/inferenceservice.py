@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kfs.api.component import COMPONENTS, CONTAINERS, Component, parse_component
 from kfs.api.constants import EXPLAINER, PREDICTOR
+from kfs.api.conversion import check_record
+from kfs.api.ownership import check_owner
 from kfs.api.quantities import canonical_quantities
 from kfs.api.servers import server_of
 from kfs.manager.errors import ValidationError
@@ -47,7 +49,7 @@ def default(isvc: Frozen, config: Config) -> Obj:
             continue
         implementation = component.implementation()
         server = {**implementation.container, **server_of(after, component).defaults(config)}
-        server["resources"] = _default_resources(server.get("resources"), implementation.at)
+        server["resources"] = default_resources(server.get("resources"), implementation.at)
         if implementation.field == CONTAINERS:
             tree[CONTAINERS][0] = server
         else:
@@ -61,13 +63,9 @@ def validate(isvc: Frozen) -> list[str]:
     Raises:
         ValidationError: a rule is broken; the messages are the original's where it has the rule.
     """
-    if not re.fullmatch(NAME_RULE, name(isvc)):
-        raise ValidationError(
-            f'The InferenceService "{name(isvc)}" is invalid: a InferenceService name must consist of lower'
-            " case alphanumeric characters or '-', and must start with alphabetical character."
-            f' (e.g. "my-name" or "abc-123", regex used for validation is \'{NAME_RULE}\')',
-            field="metadata.name",
-        )
+    check_name(isvc)
+    check_owner(isvc)
+    check_record(isvc)
     warnings: list[str] = []
     for type_ in COMPONENTS:
         component = parse_component(isvc, type_)
@@ -80,20 +78,54 @@ def validate(isvc: Frozen) -> list[str]:
     return warnings
 
 
-def _check_extension(extension: ComponentExtension, at: str) -> None:
-    concurrency, maximum = extension.container_concurrency, extension.max_replicas or 0
-    minimum = 1 if extension.min_replicas is None else extension.min_replicas
-    percent, logger = extension.canary_traffic_percent, extension.logger
-    if concurrency is not None and concurrency < 0:
-        raise ValidationError("Parallelism cannot be less than 0.", field=f"{at}.containerConcurrency")
-    if minimum < 0:
+def check_name(isvc: Frozen) -> None:
+    """Refuse a name that its children could not have; raises `ValidationError`."""
+    if not re.fullmatch(NAME_RULE, name(isvc)):
+        raise ValidationError(
+            f'The InferenceService "{name(isvc)}" is invalid: a InferenceService name must consist of lower'
+            " case alphanumeric characters or '-', and must start with alphabetical character."
+            f' (e.g. "my-name" or "abc-123", regex used for validation is \'{NAME_RULE}\')',
+            field="metadata.name",
+        )
+
+
+def check_replicas(minimum: int | None, maximum: int, at: str) -> None:
+    """Refuse bounds between which there is nothing; raises `ValidationError`. A `maximum` of 0 is no bound."""
+    least = 1 if minimum is None else minimum
+    if least < 0:
         raise ValidationError("MinReplicas cannot be less than 0.", field=f"{at}.minReplicas")
     if maximum < 0:
         raise ValidationError("MaxReplicas cannot be less than 0.", field=f"{at}.maxReplicas")
-    if minimum > maximum > 0:
+    if least > maximum > 0:
         raise ValidationError("MinReplicas cannot be greater than MaxReplicas.", field=f"{at}.minReplicas")
-    if logger is not None and logger.mode not in LOGGER_MODES:
+
+
+def check_logger(mode: str, at: str) -> None:
+    """Refuse a logger that does not say what to log; raises `ValidationError`."""
+    if mode not in LOGGER_MODES:
         raise ValidationError("Invalid logger type", field=f"{at}.logger.mode")
+
+
+def default_resources(resources: Any, at: str) -> Obj:
+    """A container's resources, with the default ones where it names none.
+
+    Raises:
+        ValidationError: it is no object.
+    """
+    found = resources or {}
+    if not isinstance(found, Mapping):
+        raise ValidationError(f"{at}.resources: must be an object", field=f"{at}.resources")
+    parts = {part: {**DEFAULT_RESOURCES, **mapping(found, part)} for part in ("limits", "requests")}
+    return {**found, **parts}
+
+
+def _check_extension(extension: ComponentExtension, at: str) -> None:
+    concurrency, percent, logger = extension.container_concurrency, extension.canary_traffic_percent, extension.logger
+    if concurrency is not None and concurrency < 0:
+        raise ValidationError("Parallelism cannot be less than 0.", field=f"{at}.containerConcurrency")
+    check_replicas(extension.min_replicas, extension.max_replicas or 0, at)
+    if logger is not None:
+        check_logger(logger.mode, at)
     # Differs: the original accepts any number (difference 25).
     if percent is not None and not 0 <= percent <= 100:
         field = f"{at}.canaryTrafficPercent"
@@ -111,11 +143,3 @@ def _ignored(component: Component) -> list[str]:
     if component.type == EXPLAINER and (field := component.implementation().field) != CONTAINERS:
         found += [f"{component.at}.{key}: is ignored beside {field}" for key in sorted(component.pod)]
     return found
-
-
-def _default_resources(resources: Any, at: str) -> Obj:
-    found = resources or {}
-    if not isinstance(found, Mapping):
-        raise ValidationError(f"{at}.resources: must be an object", field=f"{at}.resources")
-    parts = {part: {**DEFAULT_RESOURCES, **mapping(found, part)} for part in ("limits", "requests")}
-    return {**found, **parts}
