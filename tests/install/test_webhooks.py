@@ -12,6 +12,14 @@ PEM = b"-----BEGIN CERTIFICATE-----\n"
 def test_names_and_paths_are_the_originals() -> None:
     assert {(w.name, w.path) for w in WEBHOOKS} == {
         (
+            "inferenceservice.kfserving-webhook-server.defaulter",
+            "/mutate-serving-kubeflow-org-v1alpha2-inferenceservice",
+        ),
+        (
+            "inferenceservice.kfserving-webhook-server.validator",
+            "/validate-serving-kubeflow-org-v1alpha2-inferenceservice",
+        ),
+        (
             "inferenceservice.kfserving-webhook-server.v1beta1.defaulter",
             "/mutate-serving-kubeflow-org-v1beta1-inferenceservice",
         ),
@@ -20,11 +28,16 @@ def test_names_and_paths_are_the_originals() -> None:
             "/validate-serving-kubeflow-org-v1beta1-inferenceservice",
         ),
         ("inferenceservice.kfserving-webhook-server.pod-mutator", "/mutate-pods"),
+        (
+            "trainedmodel.kfserving-webhook-server.validator",
+            "/validate-serving-kubeflow-org-v1alpha1-trainedmodel",
+        ),
     }
     made = [(kind.kind, obj["metadata"]["name"]) for kind, obj in webhook_configurations(InstallOptions())]
     assert made == [
         ("MutatingWebhookConfiguration", "inferenceservice.serving.kubeflow.org"),
         ("ValidatingWebhookConfiguration", "inferenceservice.serving.kubeflow.org"),
+        ("ValidatingWebhookConfiguration", "trainedmodel.serving.kubeflow.org"),
     ]
 
 
