@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kfs.api.constants import KNATIVE_SERVICE, TRAINED_MODEL
+from kfs.api.conversion import convert
 from kfs.controllers.config_rollout import ConfigRollout
 from kfs.controllers.inferenceservice import add_inference_services
 from kfs.controllers.trainedmodel import TrainedModels, add_trained_models
@@ -29,7 +30,7 @@ from kfs.manager.runnables import Phase
 from kfs.manager.webhook.certificates import ensure_certificates
 from kfs.manager.webhook.server import WebhookServer
 from kfs.webhook import trainedmodels
-from kfs.webhook.inferenceservices import defaulter, validator
+from kfs.webhook.inferenceservices import defaulter, v1alpha2_defaulter, v1alpha2_validator, validator
 from kfs.webhook.pods import pod_mutator
 
 if TYPE_CHECKING:
@@ -96,9 +97,12 @@ def build(options: Options, transport: HttpTransport, metrics: Metrics, clock: C
 def _webhook_server(options: Options, configs: ConfigSource, live: LiveClient, metrics: Metrics) -> WebhookServer:
     server = WebhookServer(options.webhook_host, options.webhook_port, options.cert_dir, metrics)
     server.register(webhooks.MUTATE_PODS_PATH, pod_mutator(configs.current, live))
+    server.register(webhooks.MUTATE_V1ALPHA2_PATH, v1alpha2_defaulter(configs.current))
+    server.register(webhooks.VALIDATE_V1ALPHA2_PATH, v1alpha2_validator())
     server.register(webhooks.MUTATE_V1BETA1_PATH, defaulter(configs.current))
     server.register(webhooks.VALIDATE_V1BETA1_PATH, validator())
     server.register(webhooks.VALIDATE_MODELS_PATH, trainedmodels.validator())
+    server.register_conversion(webhooks.CONVERSION_PATH, convert)
     return server
 
 

@@ -48,14 +48,12 @@ def custom_resource_definitions(schemas: Schemas) -> list[Node]:
     services["spec"] |= {
         "conversion": conversion(InstallOptions()),
         "versions": [
-            # Not served until there is a conversion between the two.
             _version(
                 "v1alpha2",
                 schemas.of(v1alpha2.InferenceServiceSpec),
                 schemas.of(v1alpha2.InferenceServiceStatus),
                 service_description,
                 _V1ALPHA2_COLUMNS,
-                served=False,
                 storage=False,
             ),
             _version(
@@ -109,7 +107,6 @@ def _version(
     description: str,
     columns: tuple[Column, ...],
     *,
-    served: bool = True,
     storage: bool = True,
 ) -> Node:
     schema = {
@@ -125,7 +122,7 @@ def _version(
     }
     return {
         "name": name,
-        "served": served,
+        "served": True,
         "storage": storage,
         "subresources": {"status": {}},
         "additionalPrinterColumns": [{"name": title, "type": kind, "jsonPath": path} for title, kind, path in columns],

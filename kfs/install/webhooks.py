@@ -20,8 +20,10 @@ SERVICE_NAME: Final = "kfserving-webhook-server-service"
 CONTROL_PLANE_LABEL: Final = "control-plane"
 CONVERSION_PATH: Final = "/convert"
 MUTATE_PODS_PATH: Final = "/mutate-pods"
+MUTATE_V1ALPHA2_PATH: Final = "/mutate-serving-kubeflow-org-v1alpha2-inferenceservice"
 MUTATE_V1BETA1_PATH: Final = "/mutate-serving-kubeflow-org-v1beta1-inferenceservice"
 VALIDATE_MODELS_PATH: Final = "/validate-serving-kubeflow-org-v1alpha1-trainedmodel"
+VALIDATE_V1ALPHA2_PATH: Final = "/validate-serving-kubeflow-org-v1alpha2-inferenceservice"
 VALIDATE_V1BETA1_PATH: Final = "/validate-serving-kubeflow-org-v1beta1-inferenceservice"
 
 # An API server asks in the first that it knows; the answer is in the version of the question.
@@ -104,6 +106,18 @@ _INFERENCE_SERVICES = f"inferenceservice.{GROUP}"
 WEBHOOKS: Final = (
     Webhook(
         configuration=_INFERENCE_SERVICES,
+        name="inferenceservice.kfserving-webhook-server.defaulter",
+        path=MUTATE_V1ALPHA2_PATH,
+        mutating=True,
+        group=GROUP,
+        version="v1alpha2",
+        resource="inferenceservices",
+        operations=("CREATE", "UPDATE"),
+        failure_policy="Fail",
+        reason="an object stored without its stamp would be run by the other controller",
+    ),
+    Webhook(
+        configuration=_INFERENCE_SERVICES,
         name="inferenceservice.kfserving-webhook-server.v1beta1.defaulter",
         path=MUTATE_V1BETA1_PATH,
         mutating=True,
@@ -129,6 +143,18 @@ WEBHOOKS: Final = (
         reason="a pod without its storage initializer would start without a model; others are not touched",
         object_selector={"matchExpressions": [{"key": INFERENCE_SERVICE_LABEL, "operator": "Exists"}]},
         namespace_selector={"matchExpressions": [{"key": CONTROL_PLANE_LABEL, "operator": "DoesNotExist"}]},
+    ),
+    Webhook(
+        configuration=_INFERENCE_SERVICES,
+        name="inferenceservice.kfserving-webhook-server.validator",
+        path=VALIDATE_V1ALPHA2_PATH,
+        mutating=False,
+        group=GROUP,
+        version="v1alpha2",
+        resource="inferenceservices",
+        operations=("CREATE", "UPDATE"),
+        failure_policy="Fail",
+        reason="a spec that breaks a rule must not be stored: its author would not learn of it",
     ),
     Webhook(
         configuration=_INFERENCE_SERVICES,
