@@ -97,10 +97,13 @@ class FrameworkServer:
 
     def _version(self, config: Config) -> str:
         found = self._version_setting(config)
-        return found or self._complain(self._served(unknown=PROTOCOL_V1), self._version_key())
+        # An empty version that somebody gave stays, as in the original: v1alpha2 gives it to PyTorch.
+        if not found and self.model.spec.runtime_version is None:
+            self._complain(self._served(unknown=PROTOCOL_V1), self._version_key())
+        return found
 
     def _version_setting(self, config: Config) -> str:
-        if self.model.spec.runtime_version:
+        if self.model.spec.runtime_version is not None:
             return self.model.spec.runtime_version
         runtime = self._runtime(config, self._served(unknown=PROTOCOL_V1))
         return runtime.default_gpu_image_version if self._on_gpu() else runtime.default_image_version

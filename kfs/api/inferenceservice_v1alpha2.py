@@ -136,7 +136,7 @@ def default(isvc: Frozen, config: Config, before: Frozen | None = None) -> Obj:
 
 
 def validate(isvc: Frozen, before: Frozen | None = None) -> list[str]:
-    """Check an InferenceService against all rules; returns warnings about what is accepted but does nothing.
+    """Check an InferenceService against all rules; returns warnings about what is accepted but odd.
 
     Raises:
         ValidationError: a rule is broken; the messages are the original's where it has the rule.
@@ -145,15 +145,24 @@ def validate(isvc: Frozen, before: Frozen | None = None) -> list[str]:
     check_owner(isvc)
     check_record(isvc)
     spec = read_spec(isvc)
+    warnings: list[str] = []
     for part in _parts(spec, needed=True):
         _check(part)
+        warnings += _oddities(part)
     owner = owner_of(isvc)
     _check_percent(spec, needs_canary=owner == V1ALPHA2)
     if owner == V1BETA1 and spec.canary is not None and not mapping(before or {}, "spec", "canary"):
-        return [
+        warnings.append(
             "spec.canary: does nothing while v1beta1's controller looks after this InferenceService; set annotation"
             f" {RECONCILER_ANNOTATION} to {V1ALPHA2} to have it run, or roll out by v1beta1's canaryTrafficPercent"
-        ]
+        )
+    return warnings
+
+
+def _oddities(part: Part) -> list[str]:
+    field, server = part.server()
+    if isinstance(server, PyTorch) and not server.runtime_version:
+        return [f"{part.at}.{field}.runtimeVersion: has no default in v1alpha2, and no image has an empty tag; set it"]
     return []
 
 

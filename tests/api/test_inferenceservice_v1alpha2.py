@@ -107,6 +107,11 @@ def test_a_version_that_is_not_configured_is_our_error(broken: Any, key: str) ->
         default(isvc({"onnx": {}}), config(**broken))
 
 
+def test_the_empty_version_stays_where_v1beta1_takes_over() -> None:
+    after = inferenceservice.default(samples.isvc({"runtimeVersion": ""}), config())
+    assert after["spec"]["predictor"]["sklearn"]["runtimeVersion"] == ""
+
+
 # Who looks after it
 
 
@@ -234,6 +239,12 @@ def test_bringing_a_canary_to_v1beta1_is_warned_of_once() -> None:
     assert warning.startswith("spec.canary: does nothing while v1beta1's controller looks after")
     assert validate(with_, with_) == []
     assert validate(isvc(SKLEARN, owner="v1alpha2", canary={"predictor": SKLEARN}), without) == []
+
+
+def test_pytorch_without_a_version_is_warned_of() -> None:
+    [warning] = validate(isvc({"pytorch": {}}))
+    assert warning.startswith("spec.default.predictor.pytorch.runtimeVersion: has no default in v1alpha2")
+    assert validate(isvc({"pytorch": {"runtimeVersion": "v7"}})) == []
 
 
 @pytest.mark.parametrize("spec", ["x", {"default": []}, {"default": {"predictor": {"sklearn": {"storageUri": 1}}}}])
