@@ -1,4 +1,4 @@
-"""The command line: `kfs manager`, which `python -m cmd.manager` is too.
+"""The command line: `kfs manager`, which `python -m cmd.manager` is too, and `kfs convert`.
 
 Imports of what a command needs wait until it is chosen: `--help` answers at once.
 """
@@ -30,7 +30,7 @@ STOP_S = 30.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script `kfs`; the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    commands: Mapping[str, Callable[[Sequence[str]], int]] = {"manager": manager}
+    commands: Mapping[str, Callable[[Sequence[str]], int]] = {"manager": manager, "convert": convert}
     match given:
         case [name, *rest] if name in commands:
             return commands[name](rest)
@@ -52,6 +52,13 @@ def manager(arguments: Sequence[str], prog: str = "kfs manager") -> int:
     chosen = options.parse(arguments, os.environ, prog)
     logs.configure(chosen.log_level, chosen.log_format)
     return asyncio.run(_manage(chosen))
+
+
+def convert(arguments: Sequence[str]) -> int:
+    """Convert InferenceServices in files to the other version; the exit status."""
+    from kfs import convert
+
+    return convert.main(arguments)
 
 
 async def _manage(options: Options) -> int:
