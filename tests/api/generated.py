@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from kfs.install.installer import InstallOptions
@@ -21,6 +22,11 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
+
+
+def examples(least: int) -> int:
+    """How many examples to generate: this many, or as many as the profile in use wants if that is more."""
+    return max(least, settings.default.max_examples if settings.default else 0)
 
 
 @cache

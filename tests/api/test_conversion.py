@@ -21,14 +21,14 @@ from kfs.api.conversion import (
 from kfs.manager.errors import ValidationError
 from kfs.manager.objects import codec
 from kfs.manager.objects.tree import Obj, clone
-from tests.api.generated import ANYTHING, fields, services
+from tests.api.generated import ANYTHING, examples, fields, services
 
 A, B = "serving.kubeflow.org/v1alpha2", "serving.kubeflow.org/v1beta1"
 RECORD = "internal.serving.kubeflow.org/conversion-data"
 OTHER = {A: B, B: A}
 
 # As many as the gate is promised, and those of `hack/check --long` there.
-thorough = settings(max_examples=max(500, settings.default.max_examples if settings.default else 0))
+thorough = settings(max_examples=examples(500))
 
 
 def service(version: str, spec: Any = None, status: Any = None, **annotations: str) -> Obj:

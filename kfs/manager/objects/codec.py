@@ -32,11 +32,11 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
     """JSON to a tree.
 
     Raises:
-        DecodeError: the text is not JSON; the message gives the byte position.
+        DecodeError: the text is not JSON, and the message gives the byte position; or it is nested too deeply.
     """
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(str(error)) from error
 
 
