@@ -121,8 +121,10 @@ async def test_nothing_is_left_when_the_start_is_cancelled(tmp_path: Path) -> No
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGKILL"])
 def test_nothing_is_left_when_the_starter_dies(number: str) -> None:
     script = (
-        "import time\n"
+        "import signal, time\n"
         "from kfs.manager.testing.envtest import ControlPlane\n"
+        # A shell starts what runs in its background with SIGINT ignored, and so would everything below it be.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with ControlPlane() as control_plane:\n"
         "    print(control_plane.folder, flush=True)\n"
         "    time.sleep(600)\n"
