@@ -11,13 +11,14 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kfs.api.constants import KNATIVE_SERVICE, TRAINED_MODEL
+from kfs.api.constants import INFERENCE_SERVICE, KNATIVE_SERVICE, TRAINED_MODEL
 from kfs.api.conversion import convert
 from kfs.controllers.config_rollout import ConfigRollout
 from kfs.controllers.inferenceservice import add_inference_services
 from kfs.controllers.trainedmodel import TrainedModels, add_trained_models
 from kfs.install import webhooks
 from kfs.install.installer import InstallOptions, install
+from kfs.install.migration import StorageMigration
 from kfs.lookups import ConfigSource, count_problems
 from kfs.manager.client import HttpTransport, LiveClient
 from kfs.manager.clock import Clock, SystemClock
@@ -91,6 +92,8 @@ def build(options: Options, transport: HttpTransport, metrics: Metrics, clock: C
         clock=clock,
     )
     add_trained_models(manager, models, options.workers)
+    if options.install:
+        manager.add(StorageMigration(manager.live, INFERENCE_SERVICE), Phase.LEADER)
     return manager
 
 

@@ -18,7 +18,7 @@ from kfs.install.manifests import Care, Manifest, manifests
 from kfs.install.webhooks import InstallOptions
 from kfs.manager.client import Applied, Client, PatchType
 from kfs.manager.clock import backoff
-from kfs.manager.errors import AlreadyExists, Conflict, Forbidden, KfsError, NotFound
+from kfs.manager.errors import AlreadyExists, Conflict, Forbidden, KfsError, NotFound, ServerError, TooManyRequests
 from kfs.manager.objects.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE, Kind
 from kfs.manager.objects.tree import clone, key_of, sequence
 
@@ -132,6 +132,9 @@ async def _wait_until_served(client: Client, manifest: Manifest) -> None:
                     await _allowed("list", kind, client.list(kind, "default", fields="metadata.name=none"))
                 except NotFound:
                     await asyncio.sleep(delay)
+                except (ServerError, TooManyRequests):
+                    # The kind is there; objects that an older install stored may need the conversion webhook first.
+                    return
                 else:
                     return
     except TimeoutError:
